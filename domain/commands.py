@@ -1,0 +1,288 @@
+"""The commands: one model each, the same through every door."""
+
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from domain.contact import Country, Zone
+from domain.journey import Kind, Place
+from domain.profile import Name, Profile, Values
+from domain.quota import DIRECTORY_TIMES_ACTIVE
+from domain.schedule import Schedule, ScheduleName
+from domain.template import Template, TemplateName
+
+MAX_BYTES = 1_000_000
+"""The longest command accepted, as JSON."""
+
+AHEAD_ALLOWED = timedelta(minutes=5)
+"""A command issued further ahead of our clock than this is refused: its order can't be known."""
+
+Id = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@+/=-]{0,199}$"),
+]
+AccountId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+
+
+class Envelope(BaseModel):
+    """What every command carries."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Id
+    account: AccountId
+    kind: Kind
+    issued_at: AwareDatetime | None = None
+    source: Line | None = None
+    reason: Line | None = None
+
+
+class CustomerCommand(Envelope):
+    """A command for one customer or a list; each is applied or refused on its own."""
+
+    customers: Annotated[tuple[Id, ...], Field(min_length=1)]
+
+    @field_validator("customers")
+    @classmethod
+    def _each_once(cls, customers: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(customers))
+
+
+class PutAccount(Envelope):
+    """Create an account or change its plan and settings; what is left out stays as it is."""
+
+    kind: Literal[Kind.PUT_ACCOUNT]
+    active_limit: Annotated[int, Field(ge=0, le=100_000_000)] | None = None
+    directory_limit: Annotated[int, Field(ge=0, le=500_000_000)] | None = None
+    zone: Zone | None = None
+    country: Country | None = None
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] | None = None
+    name: Name | None = None
+    email_from: Annotated[str, StringConstraints(max_length=320)] | None = None
+    sms_from: Annotated[str, StringConstraints(max_length=20)] | None = None
+    test_clock: AwareDatetime | None = None
+    """Makes a new account a test account; later, travels forward. A live account has none."""
+
+    @model_validator(mode="after")
+    def _directory_follows_active(self) -> Self:
+        if self.active_limit is not None and self.directory_limit is None:
+            limit = self.active_limit * DIRECTORY_TIMES_ACTIVE
+            object.__setattr__(self, "directory_limit", limit)
+        return self
+
+    @field_validator("email_from")
+    @classmethod
+    def _one_line(cls, sender: str | None) -> str | None:
+        if sender is not None and ("@" not in sender or not sender.isprintable()):
+            raise ValueError("must be an address, as in Acme <billing@acme.example>")
+        return sender
+
+
+class PutSchedule(Envelope):
+    """Bring a schedule; the same name again makes a new version, for those assigned from then."""
+
+    kind: Literal[Kind.PUT_SCHEDULE]
+    schedule: ScheduleName
+    definition: Schedule
+
+
+class PutTemplate(Envelope):
+    """Bring a template; the same name again makes a new version, for what starts from then."""
+
+    kind: Literal[Kind.PUT_TEMPLATE]
+    template: TemplateName
+    definition: Template
+
+
+class AddCustomer(CustomerCommand):
+    """Add to reserve, or straight to active for a single one."""
+
+    kind: Literal[Kind.ADD_CUSTOMER]
+    profile: Profile = Profile()
+    place: Literal[Place.RESERVE, Place.ACTIVE] = Place.RESERVE
+
+    @model_validator(mode="after")
+    def _only_one_straight_to_active(self) -> Self:
+        if self.place is Place.ACTIVE and len(self.customers) > 1:
+            raise ValueError(
+                "only a single customer is added as active: add to reserve, then activate"
+            )
+        return self
+
+
+class UpdateCustomer(CustomerCommand):
+    """Change the given details and leave the others."""
+
+    kind: Literal[Kind.UPDATE_CUSTOMER]
+    profile: Profile
+
+
+class Activate(CustomerCommand):
+    """Reserve to active, on no schedule yet."""
+
+    kind: Literal[Kind.ACTIVATE]
+
+
+class Reactivate(CustomerCommand):
+    """Archived to active, with nothing left of the earlier time: no schedule, no pause."""
+
+    kind: Literal[Kind.REACTIVATE]
+
+
+class IfFull(StrEnum):
+    PAUSE = "pause"
+    REFUSE = "refuse"
+
+
+class MoveToDirectory(CustomerCommand):
+    """Active to archived: silence, at once. At a full directory the customer is paused instead."""
+
+    kind: Literal[Kind.MOVE_TO_DIRECTORY]
+    if_full: IfFull = IfFull.PAUSE
+
+
+class Purge(CustomerCommand):
+    """Remove from reserve for good."""
+
+    kind: Literal[Kind.PURGE]
+
+
+class Pause(CustomerCommand):
+    """Hold every schedule of an active customer; its place in each is kept."""
+
+    kind: Literal[Kind.PAUSE]
+
+
+class Resume(CustomerCommand):
+    """Go on where a pause held; what has become too late by its step's rule is skipped."""
+
+    kind: Literal[Kind.RESUME]
+
+
+class AssignSchedule(CustomerCommand):
+    """Put on a schedule's newest version, once for each reference (an invoice, a booking)."""
+
+    kind: Literal[Kind.ASSIGN_SCHEDULE]
+    schedule: ScheduleName
+    reference: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    due_date: date | None = None
+    values: Values = Field(default_factory=dict)
+
+
+class RemoveFromSchedule(CustomerCommand):
+    """Take off a schedule; with a reference, only that run of it."""
+
+    kind: Literal[Kind.REMOVE_FROM_SCHEDULE]
+    schedule: ScheduleName
+    reference: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] | None = (
+        None
+    )
+
+
+class Payment(BaseModel):
+    """Money received. In full, it ends what is scheduled for its reference, or for everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fact: Literal["payment"]
+    full: bool = True
+    reference: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] | None = (
+        None
+    )
+    amount: Annotated[str, StringConstraints(pattern=r"^\d{1,15}(\.\d{1,4})?$")] | None = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    paid_at: AwareDatetime | None = None
+
+
+class Record(CustomerCommand):
+    """Record a fact that an upstream system knows."""
+
+    kind: Literal[Kind.RECORD]
+    fact: Payment
+
+
+Command = (
+    PutAccount
+    | PutSchedule
+    | PutTemplate
+    | AddCustomer
+    | UpdateCustomer
+    | Activate
+    | Reactivate
+    | MoveToDirectory
+    | Purge
+    | Pause
+    | Resume
+    | AssignSchedule
+    | RemoveFromSchedule
+    | Record
+)
+
+
+class CommandState(StrEnum):
+    """How far a command is."""
+
+    ACCEPTED = "accepted"
+    """Ours: its inbox row is committed. Not, or not wholly, applied yet."""
+    APPLIED = "applied"
+    PARTLY = "partly"
+    """Applied to some customers, refused or superseded for the others."""
+    REFUSED = "refused"
+    SUPERSEDED = "superseded"
+    """A silencing command issued later was applied before it; it changed nothing."""
+    QUARANTINED = "quarantined"
+    """Can't be read or applied; kept with its reason, and can be replayed."""
+
+
+class UnreadableCommandError(Exception):
+    """Not a command; the message says what is wrong with each field."""
+
+
+@cache
+def adapter() -> TypeAdapter[Command]:
+    """The validator of all commands; also the source of docs/commands.schema.json."""
+    return TypeAdapter(Annotated[Command, Field(discriminator="kind")])
+
+
+def read_command(raw: str | bytes) -> Command:
+    """Parse one JSON command; raises UnreadableCommandError."""
+    if len(raw) > MAX_BYTES:
+        raise UnreadableCommandError(
+            f"It is {len(raw):,} bytes long, and {MAX_BYTES:,} is the limit. Send several commands."
+        )
+    try:
+        return adapter().validate_json(raw)
+    except ValidationError as error:
+        raise UnreadableCommandError(in_words(error)) from None
+
+
+def in_words(error: ValidationError) -> str:
+    """Every mistake of a validation, without the values that were given (they may be personal)."""
+    return "; ".join(
+        f"{_path(problem['loc'])}{problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_input=False, include_url=False)
+    )
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    parts = [part for part in loc if part not in set(Kind)]
+    return ".".join(str(part) for part in parts) + ": " if parts else ""
+
+
+def order_of(command: Command, received_at: datetime) -> datetime:
+    """The moment that counts for superseding: the earlier of issued and received."""
+    return min(command.issued_at or received_at, received_at).astimezone(UTC)

@@ -1,0 +1,95 @@
+"""The one gate: whether a due send starts now, later, or not at all, and by which rule."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from domain.planning import opening
+from domain.schedule import Late, Schedule, Step
+
+
+class Facts(NamedTuple):
+    """What the gate decides on, read under the slot's lock."""
+
+    now: datetime
+    due_at: datetime
+    """When the step was due by the schedule, before any retry or deferral."""
+    schedule: Schedule
+    step: Step
+    zone: ZoneInfo
+    recipient: str | None
+    template_exists: bool
+    sender: str | None
+
+
+class Send(NamedTuple):
+    rule: str = "send"
+
+
+class Defer(NamedTuple):
+    rule: str
+    until: datetime
+
+
+class Skip(NamedTuple):
+    rule: str
+    reason: str
+
+
+Decision = Send | Defer | Skip
+
+
+def decide(facts: Facts) -> Decision:
+    """The first rule that objects wins; see RULES for their order."""
+    for rule in RULES:
+        objection = rule(facts)
+        if objection is not None:
+            return objection
+    return Send()
+
+
+def reachable(facts: Facts) -> Skip | None:
+    """A message needs an address of its channel."""
+    if facts.recipient is None:
+        wanted = "email address" if facts.step.channel == "email" else "telephone number"
+        return Skip("reachable", f"the customer has no {wanted}")
+    return None
+
+
+def has_template(facts: Facts) -> Skip | None:
+    """A message needs a text."""
+    if not facts.template_exists:
+        return Skip("has_template", f"there is no template {facts.step.template}")
+    return None
+
+
+def has_sender(facts: Facts) -> Defer | None:
+    """A message needs a sender: until the account has one, it waits."""
+    if facts.sender is None:
+        return Defer("has_sender", facts.now + timedelta(hours=1))
+    return None
+
+
+def in_time(facts: Facts) -> Skip | None:
+    """A step that is later than its schedule allows is not sent any more."""
+    late = facts.now - facts.due_at
+    if facts.step.when_late is Late.SKIP and late > facts.step.late_after:
+        return Skip("in_time", f"it is {late} late, and {facts.step.late_after} is allowed")
+    return None
+
+
+def in_window(facts: Facts) -> Defer | None:
+    """Nothing starts in the closed hours of the customer's day."""
+    opens = opening(facts.schedule.window, facts.now, facts.zone)
+    return Defer("in_window", opens) if opens > facts.now else None
+
+
+RULES: tuple[Callable[[Facts], Decision | None], ...] = (
+    reachable,
+    has_template,
+    in_time,
+    has_sender,
+    in_window,
+)
+"""In this order: what makes a send impossible, then what makes it too late, then when."""

@@ -1,0 +1,144 @@
+"""Where a customer can be, and which command is allowed there: two tables and their refusals."""
+
+from enum import StrEnum
+
+from domain.refusal import Refusal
+
+
+class Place(StrEnum):
+    """A customer is in exactly one place. Reserve and archived are the directory."""
+
+    RESERVE = "reserve"
+    """Added or imported, never active: no automated message, can be purged."""
+    ACTIVE = "active"
+    """Holds a slot of the plan, may be on schedules."""
+    ARCHIVED = "archived"
+    """Has been active: no automated message, kept as proof."""
+
+
+class Status(StrEnum):
+    """The collection status of an active customer; it belongs to the slot."""
+
+    ON_TRACK = "on_track"
+    LATE = "late"
+    PROMISED = "promised"
+    DISPUTED = "disputed"
+
+
+class Kind(StrEnum):
+    """Every command."""
+
+    PUT_ACCOUNT = "put_account"
+    PUT_SCHEDULE = "put_schedule"
+    PUT_TEMPLATE = "put_template"
+    ADD_CUSTOMER = "add_customer"
+    UPDATE_CUSTOMER = "update_customer"
+    ACTIVATE = "activate"
+    REACTIVATE = "reactivate"
+    MOVE_TO_DIRECTORY = "move_to_directory"
+    PURGE = "purge"
+    PAUSE = "pause"
+    RESUME = "resume"
+    ASSIGN_SCHEDULE = "assign_schedule"
+    REMOVE_FROM_SCHEDULE = "remove_from_schedule"
+    RECORD = "record"
+
+
+JOURNEY: dict[tuple[Place | None, Kind], Place | None] = {
+    (None, Kind.ADD_CUSTOMER): Place.RESERVE,  # or active, where a single add asks for it
+    (Place.RESERVE, Kind.ACTIVATE): Place.ACTIVE,
+    (Place.RESERVE, Kind.PURGE): None,
+    (Place.ACTIVE, Kind.MOVE_TO_DIRECTORY): Place.ARCHIVED,
+    (Place.ARCHIVED, Kind.REACTIVATE): Place.ACTIVE,
+    (Place.ARCHIVED, Kind.MOVE_TO_DIRECTORY): Place.ARCHIVED,  # already silent: answers quiet
+}
+"""(place, command) to place; None is: no such customer. Whatever is not here is refused."""
+
+ALLOWED_IN: dict[Kind, frozenset[Place]] = {
+    Kind.UPDATE_CUSTOMER: frozenset(Place),
+    Kind.RECORD: frozenset(Place),
+    Kind.PAUSE: frozenset({Place.ACTIVE}),
+    Kind.RESUME: frozenset({Place.ACTIVE}),
+    Kind.ASSIGN_SCHEDULE: frozenset({Place.ACTIVE}),
+    Kind.REMOVE_FROM_SCHEDULE: frozenset({Place.ACTIVE}),
+}
+"""Commands that change no place, and the places that they are allowed in."""
+
+SILENCING = frozenset({Kind.MOVE_TO_DIRECTORY, Kind.PAUSE})
+"""A command of these, issued later, supersedes one of ENDS_SILENCE that arrives after it."""
+
+ENDS_SILENCE = frozenset({Kind.ACTIVATE, Kind.REACTIVATE, Kind.RESUME})
+
+
+def allowed(kind: Kind, place: Place | None) -> bool:
+    """Whether a customer in this place (None: no such customer) can be given this command."""
+    if kind in ALLOWED_IN:
+        return place in ALLOWED_IN[kind]
+    return (place, kind) in JOURNEY
+
+
+def wrong_place(kind: Kind, customer: str, place: Place | None) -> Refusal:
+    """The refusal of a command that is not allowed in this place."""
+    doing, needs = _PHRASES[kind]
+    doing = doing.format(customer=f"customer {customer}")
+    if place is None:
+        return Refusal(
+            "unknown_customer",
+            f"Cannot {doing}: there is no such customer. Add it first with add_customer.",
+        )
+    if kind is Kind.ADD_CUSTOMER:
+        return Refusal(
+            "already_exists",
+            f"Cannot {doing}: it is there already, in {place.value}. "
+            "Change it with update_customer, or give the new one an id of its own.",
+        )
+    where = "it is active" if place is Place.ACTIVE else f"it is in {_WHERE[place]}"
+    return Refusal("wrong_place", f"Cannot {doing}: {where}, and {needs}. {_ways_out(kind, place)}")
+
+
+_WHERE = {Place.RESERVE: "reserve", Place.ARCHIVED: "the archive"}
+
+_PHRASES: dict[Kind, tuple[str, str]] = {
+    Kind.ADD_CUSTOMER: ("add {customer}", "an id is given once"),
+    Kind.UPDATE_CUSTOMER: ("update {customer}", "only known customers are updated"),
+    Kind.ACTIVATE: ("activate {customer}", "only customers in reserve are activated"),
+    Kind.REACTIVATE: ("reactivate {customer}", "only archived customers are reactivated"),
+    Kind.MOVE_TO_DIRECTORY: (
+        "move {customer} to the directory",
+        "only active customers are archived",
+    ),
+    Kind.PURGE: ("purge {customer}", "only customers who were never active are purged"),
+    Kind.PAUSE: ("pause {customer}", "only active customers get reminders to pause"),
+    Kind.RESUME: ("resume {customer}", "only active customers are paused and resumed"),
+    Kind.ASSIGN_SCHEDULE: (
+        "put {customer} on a schedule",
+        "only active customers are on schedules",
+    ),
+    Kind.REMOVE_FROM_SCHEDULE: (
+        "take {customer} off a schedule",
+        "only active customers are on schedules",
+    ),
+    Kind.RECORD: ("record a fact of {customer}", "facts belong to known customers"),
+}
+
+
+def _ways_out(kind: Kind, place: Place) -> str:
+    match kind, place:
+        case Kind.MOVE_TO_DIRECTORY, Place.RESERVE:
+            return "Activate it first, or purge it."
+        case Kind.ACTIVATE, Place.ARCHIVED:
+            return "Bring it back with reactivate."
+        case Kind.REACTIVATE, Place.RESERVE:
+            return "Use activate."
+        case ((Kind.ACTIVATE | Kind.REACTIVATE), Place.ACTIVE):
+            return "There is nothing to do."
+        case Kind.PURGE, Place.ACTIVE:
+            return "Move it to the directory, where it is kept as proof."
+        case Kind.PURGE, Place.ARCHIVED:
+            return "It is kept as proof and hears nothing more."
+        case ((Kind.PAUSE | Kind.REMOVE_FROM_SCHEDULE), _):
+            return "It hears nothing as it is."
+        case _, Place.RESERVE:
+            return "Activate it first."
+        case _:
+            return "Reactivate it first."
