@@ -1,0 +1,80 @@
+"""The scheduler process: APScheduler as a ticker, and a database lease before each tick."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from config.machine_time import machine_seconds
+from scheduler.ticks import Watch, prune, ring, sweep
+from storage.database import DatabaseError, Engine, first_line
+from storage.leases import hold_lease, release_leases
+from workers.broker import Bell
+
+log = structlog.get_logger()
+
+RING_SECONDS = 1.0
+SWEEP_SECONDS = 0.25
+RESCUE_SECONDS = 2.0
+PRUNE_SECONDS = 3600.0
+LEASE_SECONDS = 6.0
+"""How soon another scheduler takes over from one that died."""
+
+
+class Ticker:
+    """All the ticks of one scheduler process. Any number may run; each tick is done by one."""
+
+    def __init__(self, engine: Engine, bell: Bell, holder: str) -> None:
+        self._engine = engine
+        self._holder = holder
+        self._renewed: dict[str, float] = {}
+        watch = Watch()
+        self._scheduler = BackgroundScheduler(
+            timezone="UTC",
+            executors={"default": ThreadPoolExecutor(4)},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        self._add("ring", RING_SECONDS, lambda: ring(engine, bell))
+        self._add("sweep", SWEEP_SECONDS, lambda: sweep(engine))
+        # Without a lease: each watch has its own clock, and one that takes over must have watched.
+        self._add("rescue", RESCUE_SECONDS, lambda: watch.rescue(engine), leased=False)
+        self._add("prune", PRUNE_SECONDS, lambda: prune(engine))
+
+    def start(self) -> None:
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Finish the ticks under way and give the leases to the others."""
+        self._scheduler.shutdown(wait=True)
+        try:
+            with self._engine.begin() as connection:
+                release_leases(connection, self._holder)
+        except DatabaseError as error:
+            log.warning("leases_not_released", reason=first_line(error))
+
+    def _add(
+        self, name: str, seconds: float, tick: Callable[[], object], *, leased: bool = True
+    ) -> None:
+        def once() -> None:
+            try:
+                if not leased or self._is_ours(name):
+                    tick()
+            except DatabaseError as error:
+                log.warning("tick_failed", tick=name, reason=first_line(error))
+
+        self._scheduler.add_job(
+            once, "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC)
+        )
+
+    def _is_ours(self, name: str) -> bool:
+        """Hold the tick's lease, renewed well before it ends; a tick does not cost a write."""
+        if self._renewed.get(name, 0.0) + LEASE_SECONDS / 3 > machine_seconds():
+            return True
+        began = machine_seconds()
+        with self._engine.begin() as connection:
+            if not hold_lease(connection, name, self._holder, LEASE_SECONDS):
+                return False
+        self._renewed[name] = began
+        return True

@@ -1,0 +1,80 @@
+"""The ticks: ring for what is due, rescue what nobody answers for, see what has become quiet.
+
+Each is safe to do twice and by many at once; leases only keep schedulers from repeating each other.
+"""
+
+from uuid import UUID
+
+import structlog
+
+from config.machine_time import machine_seconds
+from domain.message import Answer, Result
+from storage import inbox, partitions, settles, silence, starts
+from storage.database import Engine
+from storage.settles import Open
+from workers.broker import Bell
+from workers.settling import settle_open
+
+log = structlog.get_logger()
+
+_BELL_LOST_SECONDS = 2
+_RING_AT_MOST = 1000
+_NO_WORD = Result(Answer.UNKNOWN, "no word of it by its deadline")
+
+
+def ring(engine: Engine, bell: Bell) -> int:
+    """Ring for every account and channel with something due, and for commands left waiting."""
+    with engine.connect() as connection:
+        due = starts.due_queues(connection)
+        waiting = inbox.accepted_before(connection, _BELL_LOST_SECONDS, _RING_AT_MOST)
+    for account, channel in due:
+        bell.due(account, channel)
+    for account, seq in waiting:
+        bell.command(account, seq)
+    return len(due) + len(waiting)
+
+
+def sweep(engine: Engine) -> int:
+    """Mark silences quiet whose started sends have all been settled."""
+    with engine.begin() as connection:
+        return silence.sweep_quiet(connection)
+
+
+def prune(engine: Engine) -> None:
+    """Make the ledger's coming partitions."""
+    with engine.begin() as connection:
+        partitions.make_partitions(connection)
+
+
+class Watch:
+    """Watches started sends, and rescues those that outlive their lease.
+
+    A lease is counted from when this watch first saw the send, on its own monotonic clock: the
+    worker counts from before it asked for the start, so its deadline is always the earlier one,
+    and no step of any wall clock ends a lease early.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, int, UUID], float] = {}
+
+    def rescue(self, engine: Engine) -> int:
+        """Settle as unknown what has been started for longer than its lease; returns how many."""
+        with engine.connect() as connection:
+            found = settles.open_starts(connection)
+        # Read after the rows: a send is never taken for older than it is.
+        now = machine_seconds()
+        self._seen = {_name(one): self._seen.get(_name(one), now) for one in found}
+        overdue = [one for one in found if now - self._seen[_name(one)] > one.lease_seconds]
+        if overdue:
+            log.warning("rescued", sends=len(overdue))
+            settle_open(engine, overdue, _NO_WORD)
+        return len(overdue)
+
+    @property
+    def watching(self) -> int:
+        """How many sends were started and not settled when last looked at."""
+        return len(self._seen)
+
+
+def _name(one: Open) -> tuple[str, int, UUID]:
+    return one.account, one.send, one.token

@@ -1,0 +1,127 @@
+"""Accounts, their plans and their clocks."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from domain.commands import PutAccount
+from domain.quota import Room
+
+
+class Account(NamedTuple):
+    account: str
+    name: str | None
+    zone: str
+    country: str | None
+    language: str
+    email_from: str | None
+    sms_from: str | None
+    test_now: datetime | None
+    now: datetime
+    """Business time: the database's clock, or the test account's own."""
+
+
+_ACCOUNT = """
+    SELECT account, name, zone, country, language, email_from, sms_from, test_now,
+           coalesce(test_now, statement_timestamp())
+    FROM accounts WHERE account = :account
+"""
+
+
+def read_account(connection: Connection, account: str) -> Account | None:
+    """One account, and what time it is for it."""
+    row = connection.execute(text(_ACCOUNT), {"account": account}).one_or_none()
+    return Account(*row) if row else None
+
+
+def lock_account(connection: Connection, account: str) -> Account | None:
+    """The same, held against other set-up commands; hot tables' foreign keys still pass."""
+    row = connection.execute(
+        text(_ACCOUNT + "FOR NO KEY UPDATE"), {"account": account}
+    ).one_or_none()
+    return Account(*row) if row else None
+
+
+def put_account(connection: Connection, put: PutAccount) -> None:
+    """Create the account, or change what was given."""
+    connection.execute(
+        text(
+            """
+            INSERT INTO accounts AS a
+                   (account, name, zone, country, language, email_from, sms_from, test_now)
+            VALUES (:account, :name, coalesce(:zone, 'UTC'), :country, coalesce(:language, 'en'),
+                    :email_from, :sms_from, :test_clock)
+            ON CONFLICT (account) DO UPDATE SET
+                   name = coalesce(:name, a.name),
+                   zone = coalesce(:zone, a.zone),
+                   country = coalesce(:country, a.country),
+                   language = coalesce(:language, a.language),
+                   email_from = coalesce(:email_from, a.email_from),
+                   sms_from = coalesce(:sms_from, a.sms_from),
+                   test_now = coalesce(:test_clock, a.test_now)
+            """
+        ),
+        put.model_dump(
+            include={
+                "account",
+                "name",
+                "zone",
+                "country",
+                "language",
+                "email_from",
+                "sms_from",
+                "test_clock",
+            }
+        ),
+    )
+
+
+def put_plan(connection: Connection, put: PutAccount) -> None:
+    """Set the plan's limits; a new account without any holds nobody until it is given some."""
+    connection.execute(
+        text(
+            """
+            INSERT INTO counters AS c (account, active_limit, directory_limit)
+            VALUES (:account, coalesce(:active_limit, 0), coalesce(:directory_limit, 0))
+            ON CONFLICT (account) DO UPDATE SET
+                   active_limit = coalesce(:active_limit, c.active_limit),
+                   directory_limit = coalesce(:directory_limit, c.directory_limit)
+            """
+        ),
+        put.model_dump(include={"account", "active_limit", "directory_limit"}),
+    )
+
+
+def read_room(connection: Connection, account: str) -> Room:
+    """What the plan has free, as committed; `commit_room` has the last word."""
+    row = connection.execute(
+        text(
+            "SELECT active, active_limit, directory, directory_limit FROM counters "
+            "WHERE account = :account"
+        ),
+        {"account": account},
+    ).one()
+    return Room(*row)
+
+
+def commit_room(connection: Connection, account: str, room: Room) -> bool:
+    """Count what was taken and freed, if it still fits; the last statement before the commit.
+
+    What shrinks always fits: a plan lowered below what is in use refuses growth and nothing else.
+    """
+    if not room.active_delta and not room.directory_delta:
+        return True
+    updated = connection.execute(
+        text(
+            """
+            UPDATE counters
+            SET active = active + :active, directory = directory + :directory
+            WHERE account = :account
+              AND (:active <= 0 OR active + :active <= active_limit)
+              AND (:directory <= 0 OR directory + :directory <= directory_limit)
+            """
+        ),
+        {"account": account, "active": room.active_delta, "directory": room.directory_delta},
+    )
+    return updated.rowcount == 1

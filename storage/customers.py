@@ -1,0 +1,226 @@
+"""Customers and their slots: locks first, facts in a later statement, then the changes."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from domain.customer import CustomerState
+from domain.journey import Place, Status
+from domain.profile import Profile
+
+
+class AppearedError(Exception):
+    """A customer was added while we waited for its name: begin the transaction anew."""
+
+
+def lock(connection: Connection, account: str, customers: Sequence[str]) -> None:
+    """Hold these customers and their slots, by id, before anything is read of them.
+
+    A name without a row is held too, so that two commands that add it wait for each other.
+    """
+    found = _lock_rows(connection, account, customers)
+    missing = sorted(set(customers) - found)
+    if missing:
+        _lock_names(connection, account, missing)
+    _lock_slots(connection, account, customers)
+
+
+def _lock_rows(connection: Connection, account: str, customers: Sequence[str]) -> set[str]:
+    rows = connection.execute(
+        text(
+            "SELECT customer FROM customers WHERE account = :account "
+            "AND customer = ANY(CAST(:customers AS text[])) ORDER BY customer FOR UPDATE"
+        ),
+        {"account": account, "customers": list(customers)},
+    )
+    return {row.customer for row in rows}
+
+
+def _lock_names(connection: Connection, account: str, names: Sequence[str]) -> None:
+    connection.execute(
+        text(
+            "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) "
+            "FROM (SELECT DISTINCT CAST(:account AS text) || '/' || name AS key "
+            "      FROM unnest(CAST(:names AS text[])) AS name ORDER BY key) AS keys"
+        ),
+        {"account": account, "names": list(names)},
+    )
+    appeared = connection.execute(
+        text(
+            "SELECT 1 FROM customers WHERE account = :account "
+            "AND customer = ANY(CAST(:names AS text[])) LIMIT 1"
+        ),
+        {"account": account, "names": list(names)},
+    ).one_or_none()
+    if appeared is not None:
+        # To wait for the row now would be out of order.
+        raise AppearedError
+
+
+def _lock_slots(connection: Connection, account: str, customers: Sequence[str]) -> None:
+    connection.execute(
+        text(
+            "SELECT slot FROM slots WHERE account = :account "
+            "AND customer = ANY(CAST(:customers AS text[])) ORDER BY slot FOR UPDATE"
+        ),
+        {"account": account, "customers": list(customers)},
+    )
+
+
+def read_states(
+    connection: Connection, account: str, customers: Sequence[str]
+) -> dict[str, CustomerState]:
+    """What the rules need, of every customer asked for, under its locks."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT c.customer, c.place, s.slot, s.paused_at IS NOT NULL, c.kept, c.silenced_at,
+                   c.zone
+            FROM customers c LEFT JOIN slots s ON s.account = c.account AND s.customer = c.customer
+            WHERE c.account = :account AND c.customer = ANY(CAST(:customers AS text[]))
+            """
+        ),
+        {"account": account, "customers": list(customers)},
+    )
+    states = {customer: CustomerState(customer) for customer in customers}
+    for customer, place, *rest in rows:
+        states[customer] = CustomerState(customer, Place(place), *rest)
+    return states
+
+
+def add(
+    connection: Connection, account: str, customers: Sequence[str], place: Place, profile: Profile
+) -> None:
+    """New customers in a place; one who is active still needs `give_slots`."""
+    connection.execute(
+        text(
+            """
+            INSERT INTO customers
+                   (account, customer, place, name, email, phone, country, zone, language, "values")
+            SELECT :account, customer, :place, :name, :email, :phone, :country, :zone, :language,
+                   CAST(:values AS jsonb)
+            FROM unnest(CAST(:customers AS text[])) AS customer
+            """
+        ),
+        {
+            **profile.model_dump(exclude={"values"}),
+            "values": json.dumps(profile.values),
+            "account": account,
+            "customers": list(customers),
+            "place": place.value,
+        },
+    )
+
+
+def update(
+    connection: Connection, account: str, customers: Sequence[str], profile: Profile
+) -> None:
+    """Change the details that the profile gives; `values` are merged by name."""
+    changes = profile.changes()
+    values = changes.pop("values", {})
+    columns = "".join(f"{column} = :{column}, " for column in changes)
+    connection.execute(
+        text(
+            f"""
+            UPDATE customers SET {columns} "values" = "values" || CAST(:new_values AS jsonb)
+            WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
+            """
+        ),
+        {
+            **changes,
+            "new_values": json.dumps(values),
+            "account": account,
+            "customers": list(customers),
+        },
+    )
+
+
+def give_slots(
+    connection: Connection, account: str, customers: Sequence[str], now: datetime
+) -> None:
+    """Make customers active, each with a new slot: on track, not paused, on no schedule."""
+    connection.execute(
+        text(
+            """
+            WITH placed AS (
+                UPDATE customers SET place = 'active'
+                WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
+                RETURNING account, customer
+            )
+            INSERT INTO slots (account, customer, activated_at)
+            SELECT account, customer, :now FROM placed ORDER BY customer
+            """
+        ),
+        {"account": account, "customers": list(customers), "now": now},
+    )
+
+
+def purge(connection: Connection, account: str, customers: Sequence[str]) -> None:
+    """Delete customers, and their details from the commands that brought them."""
+    connection.execute(
+        text(
+            """
+            WITH gone AS (
+                DELETE FROM customers
+                WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
+                RETURNING account, customer
+            )
+            UPDATE commands c SET body = c.body - 'profile'
+            FROM gone JOIN command_targets t USING (account, customer)
+            WHERE c.account = t.account AND c.seq = t.seq AND c.targets = 1
+              AND c.state <> 'accepted' AND c.body ? 'profile'
+            """
+        ),
+        {"account": account, "customers": list(customers)},
+    )
+
+
+def set_paused(
+    connection: Connection, account: str, slots: Sequence[int], at: datetime | None
+) -> None:
+    """Mark slots paused since `at`, or not paused."""
+    connection.execute(
+        text(
+            "UPDATE slots SET paused_at = CASE WHEN CAST(:at AS timestamptz) IS NULL THEN NULL "
+            "ELSE coalesce(paused_at, :at) END "
+            "WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[]))"
+        ),
+        {"account": account, "slots": list(slots), "at": at},
+    )
+
+
+def set_status(connection: Connection, account: str, slots: Iterable[int], status: Status) -> None:
+    """Set the collection status; the slots' locks are held."""
+    connection.execute(
+        text(
+            "UPDATE slots SET status = :status "
+            "WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[]))"
+        ),
+        {"account": account, "slots": list(slots), "status": status.value},
+    )
+
+
+def mark_silenced(
+    connection: Connection, account: str, customers: Sequence[str], order_at: datetime
+) -> None:
+    """Remember that a silencing command of this order came, whether it was applied or refused."""
+    connection.execute(
+        text(
+            "UPDATE customers SET silenced_at = greatest(silenced_at, :order_at) "
+            "WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))"
+        ),
+        {"account": account, "customers": list(customers), "order_at": order_at},
+    )
+
+
+def mark_kept(connection: Connection, account: str, customers: Sequence[str]) -> None:
+    """Something is recorded that is kept for good: these are never purged."""
+    connection.execute(
+        text(
+            "UPDATE customers SET kept = true "
+            "WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))"
+        ),
+        {"account": account, "customers": list(customers)},
+    )

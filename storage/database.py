@@ -1,0 +1,96 @@
+"""Connections to PostgreSQL: how they are made, and what happens when one is lost."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError as DatabaseError
+from sqlalchemy.exc import OperationalError
+
+__all__ = ["Connection", "DatabaseError", "Engine"]  # for those who may not import sqlalchemy
+T = TypeVar("T")
+log = structlog.get_logger()
+
+_PAUSES_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+
+class DatabaseUnreachableError(Exception):
+    """No connection; the message names the server and says what to do."""
+
+
+def connect(url: str, *, connections: int = 10) -> Engine:
+    """An engine for a `postgresql://` URL. Nothing is opened yet.
+
+    Statements are never prepared on the server, so that PgBouncer's transaction mode works.
+    """
+    parsed = make_url(url).set(drivername="postgresql+psycopg")
+    return create_engine(
+        parsed,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=30,
+        connect_args={
+            "prepare_threshold": None,
+            "connect_timeout": 5,
+            "tcp_user_timeout": 10_000,
+            "application_name": "layby",
+        },
+    )
+
+
+def check_reachable(engine: Engine) -> str:
+    """The server's version; raises DatabaseUnreachableError."""
+    try:
+        with engine.connect() as connection:
+            return str(connection.execute(text("SHOW server_version")).scalar_one())
+    except OperationalError as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise DatabaseUnreachableError(
+            f"Cannot reach PostgreSQL at {where}: {first_line(error)}. Start it, or correct "
+            "LAYBY_DATABASE_URL; unset, Layby starts a private one."
+        ) from None
+
+
+def transact(engine: Engine, work: Callable[[Connection], T], *, patience_seconds: float = 0) -> T:
+    """Run `work` in one transaction, anew when a deadlock or a lost connection ended it.
+
+    `work` must be safe to run again: nothing of a transaction that failed remains. A commit whose
+    acknowledgement was lost may have happened, so each `work` is guarded by what it takes (a
+    waiting target, a pending row, an attempt token). After `patience_seconds` (machine time) of a
+    server that is away, the error is raised.
+    """
+    give_up_at = time.monotonic() + patience_seconds
+    for attempt in range(1_000_000):
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except DatabaseError as error:
+            again = attempt < len(_PAUSES_SECONDS) if is_conflict(error) else is_lost(error)
+            if not again or (is_lost(error) and time.monotonic() >= give_up_at):
+                raise
+            log.warning("transaction_again", reason=first_line(error))
+            time.sleep(_PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS) - 1)])
+    raise AssertionError("unreachable")
+
+
+def is_conflict(error: DatabaseError) -> bool:
+    """A deadlock or serialization failure (SQLSTATE class 40): the same again may succeed."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith("40")
+
+
+def is_lost(error: DatabaseError) -> bool:
+    """The connection went away, or could not be made (SQLSTATE 08, 57P, or none at all)."""
+    state = getattr(error.orig, "sqlstate", None)
+    if error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError) and (
+        state is None or state.startswith(("08", "57P", "25P03"))
+    )
+
+
+def first_line(error: DatabaseError) -> str:
+    """What the driver said, without the statement and its values."""
+    return str(error.orig).strip().split("\n", 1)[0].rstrip(".")

@@ -1,0 +1,234 @@
+"""Enrolments and their one pending send: planned, and planned again."""
+
+import json
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from domain.planning import Anchor
+
+
+class Enrolment(NamedTuple):
+    """What planning needs: the step that comes next, and what it is counted from."""
+
+    enrolment: int
+    customer: str
+    slot: int
+    schedule: str
+    version: int
+    step: int
+    anchor_date: date | None
+    anchor_at: datetime | None
+    zone: str | None
+    """The customer's own."""
+
+    @property
+    def anchor(self) -> Anchor:
+        anchor = self.anchor_date or self.anchor_at
+        assert anchor is not None, "the schema has exactly one"
+        return anchor
+
+
+class Plan(NamedTuple):
+    """A send to plan, for an enrolment that is live and not held."""
+
+    enrolment: int
+    step: int
+    channel: str
+    planned_at: datetime
+    due_at: datetime
+    attempts: int = 0
+
+
+def enrol(
+    connection: Connection,
+    account: str,
+    slots: Sequence[int],
+    *,
+    schedule: str,
+    version: int,
+    reference: str,
+    anchor: Anchor,
+    values: dict[str, Any],
+) -> list[Enrolment]:
+    """Put slots on a schedule; returns those enrolled: not those on it already."""
+    at = anchor if isinstance(anchor, datetime) else None
+    rows = connection.execute(
+        text(_ENROL),
+        {
+            "account": account,
+            "slots": list(slots),
+            "schedule": schedule,
+            "version": version,
+            "reference": reference,
+            "anchor_at": at,
+            "anchor_date": None if at else anchor,
+            "values": json.dumps(values),
+        },
+    )
+    return [Enrolment(*row) for row in rows]
+
+
+_COLUMNS = """
+    e.enrolment, e.customer, e.slot, e.schedule, e.version, e.step, e.anchor_date, e.anchor_at,
+    c.zone
+"""
+
+_ENROL = f"""
+    WITH e AS (
+        INSERT INTO enrolments (account, customer, slot, schedule, version, reference,
+                                anchor_date, anchor_at, "values", held)
+        SELECT account, customer, slot, :schedule, :version, :reference, :anchor_date, :anchor_at,
+               CAST(:values AS jsonb), CASE WHEN paused_at IS NOT NULL THEN 'paused' END
+        FROM slots WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[]))
+        ON CONFLICT (account, slot, schedule, reference) WHERE slot IS NOT NULL DO NOTHING
+        RETURNING *
+    )
+    SELECT {_COLUMNS} FROM e JOIN customers c USING (account, customer)
+"""
+
+
+def read_enrolments(
+    connection: Connection, account: str, enrolments: Sequence[int]
+) -> list[Enrolment]:
+    """Live enrolments, by number."""
+    rows = connection.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM enrolments e JOIN customers c USING (account, customer) "
+            "WHERE e.account = :account AND e.enrolment = ANY(CAST(:enrolments AS bigint[])) "
+            "AND e.slot IS NOT NULL"
+        ),
+        {"account": account, "enrolments": list(enrolments)},
+    )
+    return [Enrolment(*row) for row in rows]
+
+
+def enrolments_not_retrying(
+    connection: Connection, account: str, slots: Sequence[int]
+) -> list[Enrolment]:
+    """Enrolments whose pending send is as the schedule planned it, first attempt still to come."""
+    rows = connection.execute(
+        text(
+            f"""
+            SELECT {_COLUMNS} FROM pending p
+            JOIN enrolments e USING (account, enrolment)
+            JOIN customers c ON c.account = e.account AND c.customer = e.customer
+            WHERE p.account = :account AND e.slot = ANY(CAST(:slots AS bigint[]))
+              AND p.attempts = 0
+            """
+        ),
+        {"account": account, "slots": list(slots)},
+    )
+    return [Enrolment(*row) for row in rows]
+
+
+def plan(connection: Connection, account: str, plans: Sequence[Plan]) -> None:
+    """Plan sends. An enrolment that has ended, is held, or is at another step gets none."""
+    if plans:
+        connection.execute(
+            text(
+                """
+                INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at,
+                                     due_at, attempts)
+                SELECT e.account, e.enrolment, e.slot, e.customer, e.step, p.channel, p.planned_at,
+                       p.due_at, p.attempts
+                FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
+                            CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]),
+                            CAST(:due_ats AS timestamptz[]), CAST(:attempts AS int[]))
+                     AS p (enrolment, step, channel, planned_at, due_at, attempts)
+                JOIN enrolments e ON e.account = :account AND e.enrolment = p.enrolment
+                WHERE e.slot IS NOT NULL AND e.held IS NULL AND e.step = p.step
+                """
+            ),
+            _columns(account, plans),
+        )
+
+
+def replan(connection: Connection, account: str, plans: Sequence[Plan]) -> None:
+    """Move pending sends to other moments; the slots are held FOR UPDATE."""
+    if plans:
+        connection.execute(
+            text(
+                """
+                UPDATE pending SET planned_at = p.planned_at, due_at = p.due_at
+                FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
+                            CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]),
+                            CAST(:due_ats AS timestamptz[]), CAST(:attempts AS int[]))
+                     AS p (enrolment, step, channel, planned_at, due_at, attempts)
+                WHERE pending.account = :account AND pending.enrolment = p.enrolment
+                """
+            ),
+            _columns(account, plans),
+        )
+
+
+def _columns(account: str, plans: Sequence[Plan]) -> dict[str, object]:
+    enrolments, steps, channels, planned_ats, due_ats, attempts = zip(*plans, strict=True)
+    return {
+        "account": account,
+        "enrolments": list(enrolments),
+        "steps": list(steps),
+        "channels": list(channels),
+        "planned_ats": list(planned_ats),
+        "due_ats": list(due_ats),
+        "attempts": list(attempts),
+    }
+
+
+class Advance(NamedTuple):
+    """An enrolment whose step is over: the next one, or (channel None) the end of its schedule."""
+
+    enrolment: int
+    step: int
+    channel: str | None
+    planned_at: datetime | None
+
+
+def advance(
+    connection: Connection, account: str, advances: Sequence[Advance], now: datetime
+) -> None:
+    """Move cursors forward and plan the next sends, or end what is complete.
+
+    The slots are locked since an earlier statement; an enrolment that has ended stays as it is, and
+    one that is held moves on without a plan.
+    """
+    if not advances:
+        return
+    enrolments, steps, channels, planned_ats = zip(*advances, strict=True)
+    connection.execute(
+        text(_ADVANCE),
+        {
+            "account": account,
+            "now": now,
+            "enrolments": list(enrolments),
+            "steps": list(steps),
+            "channels": list(channels),
+            "planned_ats": list(planned_ats),
+        },
+    )
+
+
+_ADVANCE = """
+    WITH over AS (
+        SELECT * FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
+                             CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]))
+                      AS over (enrolment, step, channel, planned_at)
+    ), advanced AS (
+        UPDATE enrolments e SET
+            step = over.step + 1,
+            slot = CASE WHEN over.channel IS NOT NULL THEN e.slot END,
+            held = CASE WHEN over.channel IS NOT NULL THEN e.held END,
+            ended_at = CASE WHEN over.channel IS NULL THEN CAST(:now AS timestamptz) END,
+            end_reason = CASE WHEN over.channel IS NULL THEN 'completed' END
+        FROM over
+        WHERE e.account = :account AND e.enrolment = over.enrolment AND e.step = over.step
+          AND e.slot IS NOT NULL
+        RETURNING e.account, e.enrolment, e.slot, e.customer, e.step, e.held, over.channel,
+                  over.planned_at
+    )
+    INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at, due_at)
+    SELECT account, enrolment, slot, customer, step, channel, planned_at, planned_at
+    FROM advanced WHERE slot IS NOT NULL AND held IS NULL
+"""

@@ -1,0 +1,310 @@
+"""The inbox: commands accepted, their targets in order, and what became of them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from domain.commands import Command, CommandState, CustomerCommand, adapter
+
+
+class Accepted(NamedTuple):
+    """A command's place in the inbox. `fresh`: it was not there before."""
+
+    account: str
+    command: str
+    seq: int
+    fresh: bool
+
+
+class Target(NamedTuple):
+    """One customer's waiting share of a command."""
+
+    customer: str
+    seq: int
+    command: Command
+    order_at: datetime
+
+
+class Line(NamedTuple):
+    """One customer's line of an outcome."""
+
+    customer: str
+    seq: int
+    state: str
+    code: str | None = None
+    message: str | None = None
+    cancelled: int = 0
+    open: tuple[int, ...] | None = None
+
+
+def accept(connection: Connection, command: Command, door: str) -> Accepted:
+    """Make a command ours; once only, whichever doors it comes through, how often it comes.
+
+    The same id with another content is quarantined beside the first one, under a name of its own.
+    """
+    body = command.model_dump_json(exclude_none=True, exclude_unset=True)
+    digest = _digest(body)
+    targets = command.customers if isinstance(command, CustomerCommand) else ()
+    row = connection.execute(
+        text(_ACCEPT),
+        {
+            "account": command.account,
+            "command": command.id,
+            "kind": command.kind.value,
+            "body": body,
+            "digest": digest,
+            "door": door,
+            "issued_at": command.issued_at,
+            "targets": len(targets),
+            "customers": list(targets),
+        },
+    ).one_or_none()
+    if row is not None:
+        return Accepted(command.account, command.id, row.seq, fresh=True)
+    return _republished(connection, command, body, digest, door)
+
+
+_ACCEPT = """
+    WITH accepted AS (
+        INSERT INTO commands AS c
+               (account, command, kind, body, digest, door, issued_at, state, targets)
+        VALUES (:account, :command, :kind, CAST(:body AS jsonb), :digest, :door, :issued_at,
+                'accepted', :targets)
+        ON CONFLICT (account, command) DO UPDATE SET
+               kind = excluded.kind, body = excluded.body, raw = NULL, digest = excluded.digest,
+               door = excluded.door, issued_at = excluded.issued_at,
+               received_at = clock_timestamp(), state = 'accepted', problem = NULL,
+               targets = excluded.targets, seq = DEFAULT
+           WHERE c.state = 'quarantined'  -- the corrected command takes its id's place
+        RETURNING account, seq
+    ), aimed AS (
+        INSERT INTO command_targets (account, customer, seq)
+        SELECT account, customer, seq FROM accepted, unnest(CAST(:customers AS text[])) AS customer
+    )
+    SELECT seq FROM accepted
+"""
+
+
+def _republished(
+    connection: Connection, command: Command, body: str, digest: str, door: str
+) -> Accepted:
+    first = connection.execute(
+        text("SELECT seq, digest FROM commands WHERE account = :account AND command = :command"),
+        {"account": command.account, "command": command.id},
+    ).one()
+    if first.digest != digest:
+        quarantine(
+            connection,
+            raw=body,
+            door=door,
+            account=command.account,
+            command=f"{command.id}#{digest[:12]}",
+            kind=command.kind.value,
+            problem=f"The id {command.id} was given to another command before. Ids are given "
+            "once: send this one with an id of its own.",
+        )
+    return Accepted(command.account, command.id, first.seq, fresh=False)
+
+
+def quarantine(
+    connection: Connection,
+    *,
+    raw: str,
+    door: str,
+    problem: str,
+    account: str = "",
+    command: str | None = None,
+    kind: str = "",
+) -> str:
+    """Keep what can't be read, as it came, with the reason; returns the id it is kept under."""
+    digest = _digest(raw)
+    kept_as = command or f"unreadable-{digest[:16]}"
+    connection.execute(
+        text(
+            """
+            INSERT INTO commands (account, command, kind, raw, digest, door, state, problem)
+            VALUES (:account, :command, :kind, :raw, :digest, :door, 'quarantined', :problem)
+            ON CONFLICT (account, command) DO NOTHING
+            """
+        ),
+        {
+            "account": account,
+            "command": kept_as,
+            "kind": kind,
+            "raw": raw.replace("\x00", "\N{SYMBOL FOR NULL}"),  # PostgreSQL's text has no NUL
+            "digest": digest,
+            "door": door,
+            "problem": problem,
+        },
+    )
+    return kept_as
+
+
+def quarantined_raw(connection: Connection, account: str, command: str) -> str:
+    """What a quarantined command's door brought."""
+    raw: str = connection.execute(
+        text(
+            "SELECT raw FROM commands WHERE account = :account AND command = :command "
+            "AND state = 'quarantined'"
+        ),
+        {"account": account, "command": command},
+    ).scalar_one()
+    return raw
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def setup_before(connection: Connection, account: str, seq: int) -> list[int]:
+    """Set-up commands of the account that come before this one and are not applied yet."""
+    rows = connection.execute(
+        text(
+            "SELECT seq FROM commands WHERE account = :account AND seq < :seq "
+            "AND state = 'accepted' AND targets = 0 ORDER BY seq"
+        ),
+        {"account": account, "seq": seq},
+    )
+    return [row.seq for row in rows]
+
+
+def customers_waiting(
+    connection: Connection, account: str, seq: int, after: str, limit: int
+) -> list[str]:
+    """The next customers that a command waits for, by id."""
+    rows = connection.execute(
+        text(
+            "SELECT customer FROM command_targets WHERE account = :account AND seq = :seq "
+            "AND customer > :after AND state = 'waiting' ORDER BY customer LIMIT :limit"
+        ),
+        {"account": account, "seq": seq, "after": after, "limit": limit},
+    )
+    return [row.customer for row in rows]
+
+
+def waiting_targets(connection: Connection, account: str, customers: Sequence[str]) -> list[Target]:
+    """All that waits for these customers, whose locks are held, in order."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT t.customer, t.seq, c.body,
+                   least(coalesce(c.issued_at, c.received_at), c.received_at)
+            FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
+            WHERE t.account = :account AND t.customer = ANY(CAST(:customers AS text[]))
+              AND t.state = 'waiting'
+            ORDER BY t.seq, t.customer
+            """
+        ),
+        {"account": account, "customers": list(customers)},
+    )
+    commands: dict[int, Command] = {}
+    targets = []
+    for customer, seq, body, order_at in rows:
+        if seq not in commands:
+            commands[seq] = adapter().validate_python(body)
+        targets.append(Target(customer, seq, commands[seq], order_at))
+    return targets
+
+
+def lock_setup(connection: Connection, account: str, seq: int) -> Command | None:
+    """A set-up command that is not applied yet, held; None: another worker was first."""
+    body = connection.execute(
+        text(
+            "SELECT body FROM commands WHERE account = :account AND seq = :seq "
+            "AND state = 'accepted' AND targets = 0 FOR UPDATE"
+        ),
+        {"account": account, "seq": seq},
+    ).scalar_one_or_none()
+    return adapter().validate_python(body) if body is not None else None
+
+
+def finish_setup(
+    connection: Connection, account: str, seq: int, state: CommandState, problem: str | None
+) -> None:
+    """Write a set-up command's outcome."""
+    connection.execute(
+        text(
+            "UPDATE commands SET state = :state, problem = :problem, done_at = clock_timestamp() "
+            "WHERE account = :account AND seq = :seq"
+        ),
+        {"account": account, "seq": seq, "state": state.value, "problem": problem},
+    )
+
+
+def write_lines(connection: Connection, account: str, lines: Sequence[Line]) -> None:
+    """Write customers' lines and count them in their commands, in order of commands.
+
+    A silence with nothing open is quiet as of this very transaction.
+    """
+    _hold_commands(connection, account, sorted({line.seq for line in lines}))
+    connection.execute(
+        text(_WRITE_LINES),
+        {"account": account, "lines": json.dumps([line._asdict() for line in lines])},
+    )
+
+
+def _hold_commands(connection: Connection, account: str, seqs: Sequence[int]) -> None:
+    # One is held by its update; several are held in order first, against deadlocks.
+    if len(seqs) > 1:
+        connection.execute(
+            text(
+                "SELECT seq FROM commands WHERE account = :account "
+                "AND seq = ANY(CAST(:seqs AS bigint[])) ORDER BY seq FOR NO KEY UPDATE"
+            ),
+            {"account": account, "seqs": list(seqs)},
+        )
+
+
+_WRITE_LINES = """
+    WITH line AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:lines AS jsonb)) AS line
+            (customer text, seq bigint, state text, code text, message text, cancelled int,
+             open bigint[])
+    ), written AS (
+        UPDATE command_targets t
+        SET state = line.state, code = line.code, message = line.message,
+            cancelled = line.cancelled, open = line.open,
+            quiet_at = CASE WHEN cardinality(line.open) = 0 THEN clock_timestamp() END
+        FROM line
+        WHERE t.account = :account AND t.customer = line.customer AND t.seq = line.seq
+          AND t.state = 'waiting'
+        RETURNING t.seq, t.state
+    ), counted AS (
+        SELECT seq, count(*) FILTER (WHERE state = 'applied') AS applied,
+               count(*) FILTER (WHERE state = 'refused') AS refused,
+               count(*) FILTER (WHERE state = 'superseded') AS superseded
+        FROM written GROUP BY seq
+    )
+    UPDATE commands c SET
+        applied = c.applied + n.applied,
+        refused = c.refused + n.refused,
+        superseded = c.superseded + n.superseded,
+        state = CASE
+            WHEN c.applied + c.refused + c.superseded + n.applied + n.refused + n.superseded
+                 < c.targets THEN 'accepted'
+            WHEN c.applied + n.applied = c.targets THEN 'applied'
+            WHEN c.applied + n.applied > 0 THEN 'partly'
+            WHEN c.superseded + n.superseded = c.targets THEN 'superseded'
+            ELSE 'refused' END,
+        done_at = CASE
+            WHEN c.applied + c.refused + c.superseded + n.applied + n.refused + n.superseded
+                 = c.targets THEN clock_timestamp() END
+    FROM counted n WHERE c.account = :account AND c.seq = n.seq
+"""
+
+
+def accepted_before(connection: Connection, seconds: float, limit: int) -> list[tuple[str, int]]:
+    """Commands whose bell seems lost: accepted this long ago and not applied yet."""
+    rows = connection.execute(
+        text(
+            "SELECT account, seq FROM commands WHERE state = 'accepted' "
+            "AND received_at < statement_timestamp() - make_interval(secs => :seconds) "
+            "ORDER BY seq LIMIT :limit"
+        ),
+        {"seconds": seconds, "limit": limit},
+    )
+    return [(row.account, row.seq) for row in rows]

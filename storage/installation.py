@@ -1,0 +1,36 @@
+"""Which secret key belongs to this database."""
+
+import hashlib
+import hmac
+
+from sqlalchemy import Connection, text
+
+
+class WrongKeyError(Exception):
+    """The process's key is not the one that this database's hashes were made with."""
+
+
+def check_key(connection: Connection, key: bytes) -> None:
+    """Remember the first key's fingerprint; raise WrongKeyError for any other key."""
+    connection.execute(
+        text(
+            "INSERT INTO installation (one, key_fingerprint) VALUES (true, :fingerprint) "
+            "ON CONFLICT (one) DO NOTHING"
+        ),
+        {"fingerprint": _fingerprint(key)},
+    )
+    known = connection.execute(text("SELECT key_fingerprint FROM installation")).scalar_one()
+    if not hmac.compare_digest(known, _fingerprint(key)):
+        raise WrongKeyError(
+            "LAYBY_SECRET_KEY is not the key that this database was used with: recipients could "
+            "not be recognised. Set the same key on every process."
+        )
+
+
+def recipient_hash(key: bytes, recipient: str) -> str:
+    """A keyed hash by which a recipient is recognised without being stored (RFC 2104)."""
+    return hmac.new(key, recipient.encode(), hashlib.sha256).hexdigest()
+
+
+def _fingerprint(key: bytes) -> str:
+    return hmac.new(key, b"layby installation", hashlib.sha256).hexdigest()

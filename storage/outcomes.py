@@ -1,0 +1,113 @@
+"""What commands came to: the answer to whoever sent one."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, text
+
+from domain.commands import CommandState
+
+
+class RefusedLine(BaseModel):
+    customer: str | None
+    code: str
+    message: str
+
+
+class Outcome(BaseModel):
+    """A command's outcome so far. `quiet_at` is set once every silenced customer is quiet."""
+
+    id: str
+    account: str
+    kind: str
+    state: CommandState
+    received_at: datetime
+    done_at: datetime | None
+    targets: int
+    applied: int
+    superseded: int
+    cancelled: int
+    started: int
+    unknown: int
+    quiet_at: datetime | None
+    unquiet: int = Field(exclude=True)
+    refusals: list[RefusedLine]
+
+    @property
+    def done(self) -> bool:
+        return self.state is not CommandState.ACCEPTED
+
+    @property
+    def awaits_quiet(self) -> bool:
+        """Whether it is still to be applied, or has silenced someone not yet seen quiet."""
+        return not self.done or self.unquiet > 0
+
+
+def read_outcome(connection: Connection, account: str, command: str) -> Outcome | None:
+    """One command's outcome; None: no such command is ours."""
+    found = _outcomes(
+        connection,
+        "c.account = :account AND c.command = :command",
+        account=account,
+        command=command,
+    )
+    return found[0] if found else None
+
+
+def find_outcomes(connection: Connection, command: str, account: str | None) -> list[Outcome]:
+    """Every account's command of this id; ids are given once in an account only."""
+    return _outcomes(
+        connection,
+        "c.command = :command AND (CAST(:account AS text) IS NULL OR c.account = :account)",
+        command=command,
+        account=account,
+    )
+
+
+def list_outcomes(
+    connection: Connection, account: str | None, state: CommandState | None, limit: int
+) -> list[Outcome]:
+    """The newest commands first."""
+    return _outcomes(
+        connection,
+        "(CAST(:account AS text) IS NULL OR c.account = :account) "
+        "AND (CAST(:state AS text) IS NULL OR c.state = :state) ORDER BY c.seq DESC LIMIT :limit",
+        account=account,
+        state=state.value if state else None,
+        limit=limit,
+    )
+
+
+def _outcomes(connection: Connection, condition: str, **values: object) -> list[Outcome]:
+    rows = connection.execute(text(_OUTCOMES.format(condition=condition)), values).mappings()
+    return [_outcome(dict(row)) for row in rows]
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    problem = row.pop("problem")
+    refusals = row.pop("refusals") or []
+    if problem is not None:
+        code = "quarantined" if row["state"] == "quarantined" else "refused"
+        refusals.append({"customer": None, "code": code, "message": problem})
+    return Outcome(**row, refusals=refusals)
+
+
+_OUTCOMES = """
+    SELECT c.command AS id, c.account, c.kind, c.state, c.received_at, c.done_at, c.targets,
+           c.applied, c.superseded, c.problem, t.cancelled, t.started, t.unknown,
+           CASE WHEN c.state <> 'accepted' AND t.watched > 0 AND t.watched = t.quiet
+                THEN t.quiet_at END AS quiet_at, t.watched - t.quiet AS unquiet,
+           t.refusals
+    FROM commands c CROSS JOIN LATERAL (
+        SELECT coalesce(sum(cancelled), 0) AS cancelled,
+               coalesce(sum(cardinality(open)), 0) AS started,
+               coalesce(sum(unknown), 0) AS unknown,
+               count(open) AS watched, count(quiet_at) AS quiet, max(quiet_at) AS quiet_at,
+               jsonb_agg(jsonb_build_object('customer', customer, 'code', code,
+                         'message', message) ORDER BY customer)
+                   FILTER (WHERE state IN ('refused', 'superseded')) AS refusals
+        FROM command_targets t WHERE t.account = c.account AND t.seq = c.seq
+    ) t
+    WHERE {condition}
+"""

@@ -1,0 +1,166 @@
+"""What operators ask: who is where, what waits, what went wrong, and why."""
+
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+Rows = list[dict[str, Any]]
+
+
+def customers(connection: Connection, account: str | None, place: str | None, limit: int) -> Rows:
+    """Customers with their place, status and number of live schedules."""
+    return _rows(
+        connection,
+        """
+        SELECT c.account, c.customer, c.place, s.status,
+               s.paused_at IS NOT NULL AS paused,
+               (SELECT count(*) FROM enrolments e
+                WHERE e.account = c.account AND e.slot = s.slot) AS schedules,
+               (SELECT min(p.due_at) FROM pending p JOIN enrolments e USING (account, enrolment)
+                WHERE e.account = c.account AND e.slot = s.slot) AS next_send
+        FROM customers c LEFT JOIN slots s ON s.account = c.account AND s.customer = c.customer
+        WHERE (CAST(:account AS text) IS NULL OR c.account = :account)
+          AND (CAST(:place AS text) IS NULL OR c.place = :place)
+        ORDER BY c.account, c.customer LIMIT :limit
+        """,
+        account=account,
+        place=place,
+        limit=limit,
+    )
+
+
+def customer(connection: Connection, name: str, account: str | None) -> Rows:
+    """One customer of every account that has it, without personal data."""
+    return _rows(
+        connection,
+        """
+        SELECT c.account, c.customer, c.place, s.status, s.paused_at, s.activated_at,
+               coalesce(c.zone, a.zone) AS zone, coalesce(c.language, a.language) AS language,
+               c.email IS NOT NULL AS has_email, c.phone IS NOT NULL AS has_phone
+        FROM customers c JOIN accounts a USING (account)
+        LEFT JOIN slots s ON s.account = c.account AND s.customer = c.customer
+        WHERE c.customer = :customer AND (CAST(:account AS text) IS NULL OR c.account = :account)
+        """,
+        customer=name,
+        account=account,
+    )
+
+
+def timeline(connection: Connection, account: str, name: str) -> Rows:
+    """All that happened to a customer, oldest first: the journal and the ledger in one."""
+    return _rows(
+        connection,
+        """
+        SELECT recorded_at, business_at, event, data, command, source, reason FROM (
+            SELECT j.recorded_at, j.business_at, j.event, j.data, c.command,
+                   c.body->>'source' AS source, c.body->>'reason' AS reason, j.entry AS n
+            FROM journal j LEFT JOIN commands c ON c.account = j.account AND c.seq = j.seq
+            WHERE j.account = :account AND j.customer = :customer
+            UNION ALL
+            SELECT s.settled_at, s.business_at, 'send_' || s.state,
+                   s.decision || jsonb_build_object(
+                       'schedule', e.schedule, 'version', e.version, 'step', s.step + 1,
+                       'channel', s.channel, 'rule', s.rule, 'detail', s.detail,
+                       'template', s.template, 'template_version', s.template_version,
+                       'provider', s.provider, 'planned_at', s.planned_at),
+                   NULL, NULL, NULL, s.enrolment
+            FROM sends s JOIN enrolments e USING (account, enrolment)
+            WHERE s.account = :account AND s.customer = :customer
+            UNION ALL
+            SELECT s.started_at, s.business_at, 'send_started',
+                   s.decision || jsonb_build_object('step', s.step + 1, 'channel', s.channel,
+                       'worker', s.worker),
+                   NULL, NULL, NULL, s.enrolment
+            FROM started s WHERE s.account = :account AND s.customer = :customer
+        ) AS events ORDER BY recorded_at, n
+        """,
+        account=account,
+        customer=name,
+    )
+
+
+def coming(connection: Connection, account: str, name: str) -> Rows:
+    """Each live schedule of a customer, and its next send or why there is none."""
+    return _rows(
+        connection,
+        """
+        SELECT e.schedule, e.version, e.reference, e.step + 1 AS step,
+               jsonb_array_length(v.definition->'steps') AS steps, e.held, p.due_at, p.planned_at,
+               p.channel, p.attempts
+        FROM enrolments e
+        JOIN schedule_versions v USING (account, schedule, version)
+        JOIN slots s ON s.account = e.account AND s.slot = e.slot
+        LEFT JOIN pending p ON p.account = e.account AND p.enrolment = e.enrolment
+        WHERE e.account = :account AND s.customer = :customer
+        ORDER BY p.due_at NULLS LAST, e.enrolment
+        """,
+        account=account,
+        customer=name,
+    )
+
+
+def queues(connection: Connection, account: str | None) -> Rows:
+    """What is due, later and started on each account's channels, and commands not applied yet."""
+    return _rows(
+        connection,
+        """
+        SELECT account, queue, due, oldest_due, later, started FROM (
+            SELECT q.account, q.channel AS queue,
+                   count(*) FILTER (WHERE q.due) AS due,
+                   min(q.due_at) FILTER (WHERE q.due) AS oldest_due,
+                   count(*) FILTER (WHERE NOT q.due) AS later,
+                   count(*) FILTER (WHERE q.due IS NULL) AS started
+            FROM (
+                SELECT p.account, p.channel, p.due_at,
+                       p.due_at <= coalesce(a.test_now, statement_timestamp()) AS due
+                FROM pending p JOIN accounts a USING (account)
+                UNION ALL
+                SELECT account, channel, NULL, NULL FROM started
+            ) AS q GROUP BY q.account, q.channel
+            UNION ALL
+            SELECT account, 'lifecycle', count(*), min(received_at), 0, 0
+            FROM commands WHERE state = 'accepted' GROUP BY account
+        ) AS all_queues
+        WHERE CAST(:account AS text) IS NULL OR account = :account
+        ORDER BY account, queue
+        """,
+        account=account,
+    )
+
+
+def unresolved(connection: Connection, state: str, account: str | None, limit: int) -> Rows:
+    """Sends that failed, or of which there is no word, the newest first."""
+    return _rows(
+        connection,
+        """
+        SELECT s.account, s.customer, s.send, s.channel, e.schedule, s.step + 1 AS step, s.rule,
+               s.detail, s.attempts, s.provider, s.settled_at
+        FROM sends s JOIN enrolments e USING (account, enrolment)
+        WHERE s.state = :state AND s.state IN ('unknown', 'failed')
+          AND (CAST(:account AS text) IS NULL OR s.account = :account)
+        ORDER BY s.settled_at DESC LIMIT :limit
+        """,
+        state=state,
+        account=account,
+        limit=limit,
+    )
+
+
+def resolve_unknown(
+    connection: Connection, account: str, send: int, state: str, detail: str
+) -> bool:
+    """A person's word on an unknown send; False: there is no such unknown send."""
+    return (
+        connection.execute(
+            text(
+                "UPDATE sends SET state = :state, rule = 'resolved', detail = :detail "
+                "WHERE account = :account AND send = :send AND state = 'unknown'"
+            ),
+            {"account": account, "send": send, "state": state, "detail": detail},
+        ).rowcount
+        == 1
+    )
+
+
+def _rows(connection: Connection, sql: str, **values: object) -> Rows:
+    return [dict(row) for row in connection.execute(text(sql), values).mappings()]

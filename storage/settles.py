@@ -1,0 +1,161 @@
+"""Settling what was started: to the ledger, back to pending, and on to the next step."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+BACK = "pending"
+"""Not a state of the ledger: a definite no, to be tried again; or never handed over."""
+
+
+class Settled(NamedTuple):
+    """What became of one started send. `state` is of the ledger, or BACK."""
+
+    send: int
+    token: UUID
+    state: str
+    rule: str
+    detail: str
+    provider: str | None = None
+    provider_id: str | None = None
+
+
+class Over(NamedTuple):
+    """A send that is no longer started, and its enrolment as committed now."""
+
+    send: int
+    enrolment: int
+    step: int
+    slot: int
+    customer: str
+    channel: str
+    planned_at: datetime
+    attempts: int
+    state: str
+    live: bool
+    """The enrolment lives on, under the slot that the send started under."""
+    schedule: str
+    version: int
+    anchor_date: date | None
+    anchor_at: datetime | None
+    zone: str | None
+
+
+def lock_slots(connection: Connection, account: str, slots: Sequence[int]) -> None:
+    """Hold these slots against silence, not against other starts and settles; by id."""
+    connection.execute(
+        text(
+            "SELECT slot FROM slots WHERE account = :account "
+            "AND slot = ANY(CAST(:slots AS bigint[])) ORDER BY slot FOR KEY SHARE"
+        ),
+        {"account": account, "slots": list(slots)},
+    )
+
+
+def settle(
+    connection: Connection, account: str, settled: Sequence[Settled], now: datetime
+) -> list[Over]:
+    """Take sends out of started and write the ledger; what another took first is left out.
+
+    What goes back to pending is only taken out here; if its enrolment has ended, it is cancelled.
+    """
+    columns = list(zip(*settled, strict=True))
+    rows = connection.execute(
+        text(_SETTLE),
+        {
+            "account": account,
+            "now": now,
+            **{field: list(column) for field, column in zip(_FIELDS, columns, strict=True)},
+        },
+    )
+    return [Over(*row) for row in rows]
+
+
+_FIELDS = tuple(f"{field}s" for field in Settled._fields)
+
+_SETTLE = """
+    WITH done AS (
+        SELECT * FROM unnest(CAST(:sends AS bigint[]), CAST(:tokens AS uuid[]),
+                             CAST(:states AS text[]), CAST(:rules AS text[]),
+                             CAST(:details AS text[]), CAST(:providers AS text[]),
+                             CAST(:provider_ids AS text[]))
+                      AS done (send, token, state, rule, detail, provider, provider_id)
+    ), taken AS (
+        DELETE FROM started s USING done
+        WHERE s.account = :account AND s.send = done.send AND s.token = done.token
+        RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id
+    ), over AS (
+        SELECT t.*, e.slot IS NOT NULL AS live, e.end_reason, e.schedule, e.version,
+               e.anchor_date, e.anchor_at, c.zone
+        FROM taken t
+        JOIN enrolments e ON e.account = t.account AND e.enrolment = t.enrolment
+        JOIN customers c ON c.account = t.account AND c.customer = t.customer
+    ), ledger AS (
+        INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, detail,
+                           decision, planned_at, business_at, send, token, attempts, template,
+                           template_version, recipient_hash, provider, provider_id)
+        SELECT account, enrolment, step, customer, channel,
+               CASE WHEN state = 'pending' THEN 'cancelled' ELSE state END,
+               CASE WHEN state = 'pending' THEN end_reason ELSE rule END,
+               detail, decision, planned_at, :now, send, token, attempts, template,
+               template_version, recipient_hash, provider, provider_id
+        FROM over WHERE state <> 'pending' OR NOT live
+    )
+    SELECT send, enrolment, step, slot, customer, channel, planned_at, attempts, state, live, schedule,
+           version, anchor_date, anchor_at, zone
+    FROM over
+"""
+
+
+def resolve_late(connection: Connection, account: str, settled: Sequence[Settled]) -> int:
+    """Give unknown sends the word that came after all; by token, so only of this very attempt."""
+    columns = list(zip(*settled, strict=True))
+    return connection.execute(
+        text(
+            """
+            UPDATE sends s SET state = done.state, rule = done.rule, detail = done.detail,
+                   provider = done.provider, provider_id = done.provider_id
+            FROM unnest(CAST(:sends AS bigint[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]),
+                        CAST(:rules AS text[]), CAST(:details AS text[]),
+                        CAST(:providers AS text[]), CAST(:provider_ids AS text[]))
+                 AS done (send, token, state, rule, detail, provider, provider_id)
+            WHERE s.account = :account AND s.send = done.send AND s.token = done.token
+              AND s.state = 'unknown' AND done.state IN ('sent', 'failed')
+            """
+        ),
+        {
+            "account": account,
+            **{field: list(column) for field, column in zip(_FIELDS, columns, strict=True)},
+        },
+    ).rowcount
+
+
+class Open(NamedTuple):
+    """A started send, as the rescue watches it."""
+
+    account: str
+    send: int
+    token: UUID
+    slot: int
+    attempts: int
+    lease_seconds: int
+
+
+_OPEN = "SELECT account, send, token, slot, attempts, lease_seconds FROM started "
+
+
+def open_starts(connection: Connection) -> list[Open]:
+    """All that is started now."""
+    return [Open(*row) for row in connection.execute(text(_OPEN))]
+
+
+def started_with(connection: Connection, account: str, token: UUID) -> list[Open]:
+    """What one start took and nobody has settled."""
+    rows = connection.execute(
+        text(_OPEN + "WHERE account = :account AND token = :token"),
+        {"account": account, "token": token},
+    )
+    return [Open(*row) for row in rows]

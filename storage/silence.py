@@ -1,0 +1,201 @@
+"""Taking out what is forbidden. Callers hold the slots FOR UPDATE since an earlier statement.
+
+Nothing here skips a locked row: whatever is pending for these slots, planned by whomever, is seen
+and taken, because whoever plans, starts or settles locks the slot first.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+
+class Ended(NamedTuple):
+    """What ending enrolments came to for one customer. `open`: started and not settled."""
+
+    ended: int = 0
+    cancelled: int = 0
+    open: tuple[int, ...] = ()
+
+
+def open_sends(
+    connection: Connection, account: str, customers: Sequence[str]
+) -> dict[str, list[int]]:
+    """What is started and not settled, by customer, whichever slot it started under."""
+    rows = connection.execute(
+        text(
+            "SELECT customer, array_agg(send ORDER BY send) AS sends FROM started "
+            "WHERE account = :account AND customer = ANY(CAST(:customers AS text[])) "
+            "GROUP BY customer"
+        ),
+        {"account": account, "customers": list(customers)},
+    )
+    return {row.customer: row.sends for row in rows}
+
+
+def end_enrolments(
+    connection: Connection,
+    account: str,
+    slots: Sequence[int],
+    *,
+    reason: str,
+    now: datetime,
+    schedule: str | None = None,
+    reference: str | None = None,
+    ended_by: str | None = None,
+) -> dict[str, Ended]:
+    """End what is live on these slots; returns what that came to, by customer.
+
+    The pending send of each goes to the ledger as cancelled; so does the step at which one is held.
+    `schedule`, `reference` and `ended_by` (a fact that the schedule ends on) narrow it down.
+    """
+    rows = connection.execute(
+        text(_END),
+        {
+            "account": account,
+            "slots": list(slots),
+            "reason": reason,
+            "now": now,
+            "schedule": schedule,
+            "reference": reference,
+            "ended_by": ended_by,
+        },
+    )
+    return {row.customer: Ended(row.ended, row.cancelled, tuple(row.open or ())) for row in rows}
+
+
+_END = """
+    WITH ending AS (
+        SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
+        FROM enrolments e JOIN schedule_versions v USING (account, schedule, version)
+        WHERE e.account = :account AND e.slot = ANY(CAST(:slots AS bigint[]))
+          AND (CAST(:schedule AS text) IS NULL OR e.schedule = :schedule)
+          AND (CAST(:reference AS text) IS NULL OR e.reference = :reference)
+          AND (CAST(:ended_by AS text) IS NULL OR v.definition->'ends' ? :ended_by)
+    ), taken AS (
+        DELETE FROM pending p USING ending e
+        WHERE p.account = e.account AND p.enrolment = e.enrolment
+        RETURNING p.*
+    ), unsent AS (
+        SELECT enrolment, step, customer, channel, planned_at, attempts FROM taken
+        UNION ALL
+        SELECT enrolment, step, customer, step_channel, :now, 0 FROM ending e
+        WHERE held IS NOT NULL AND NOT EXISTS
+            (SELECT 1 FROM started s WHERE s.account = e.account AND s.enrolment = e.enrolment)
+    ), ledger AS (
+        INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, planned_at,
+                           business_at, attempts)
+        SELECT :account, enrolment, step, customer, channel, 'cancelled', :reason, planned_at,
+               :now, attempts FROM unsent
+        RETURNING customer
+    ), ended AS (
+        UPDATE enrolments e SET slot = NULL, held = NULL, ended_at = :now, end_reason = :reason
+        FROM ending WHERE e.account = ending.account AND e.enrolment = ending.enrolment
+        RETURNING e.customer
+    )
+    SELECT customer, count(*) AS ended,
+           (SELECT count(*) FROM ledger l WHERE l.customer = ended.customer) AS cancelled,
+           (SELECT array_agg(s.send ORDER BY s.send) FROM started s JOIN ending e
+                USING (account, enrolment) WHERE e.customer = ended.customer) AS open
+    FROM ended GROUP BY customer
+"""
+
+
+def free_slots(connection: Connection, account: str, customers: Sequence[str]) -> None:
+    """Archive active customers: the slot goes, and with it all that automation could use.
+
+    Fails on the foreign key if anything live still hangs from a slot (G3).
+    """
+    connection.execute(
+        text(
+            """
+            WITH freed AS (
+                DELETE FROM slots
+                WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
+                RETURNING account, customer
+            )
+            UPDATE customers c SET place = 'archived', kept = true FROM freed
+            WHERE c.account = freed.account AND c.customer = freed.customer
+            """
+        ),
+        {"account": account, "customers": list(customers)},
+    )
+
+
+def hold_enrolments(
+    connection: Connection, account: str, slots: Sequence[int], held: str
+) -> dict[str, int]:
+    """Take out what is pending and keep each enrolment where it is; returns {customer: taken}.
+
+    What ends the hold plans the same step anew, so nothing of this is in the ledger yet.
+    """
+    rows = connection.execute(
+        text(
+            """
+            WITH holding AS (
+                UPDATE enrolments SET held = :held
+                WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[]))
+                  AND held IS NULL
+                RETURNING account, enrolment
+            ), taken AS (
+                DELETE FROM pending p USING holding h
+                WHERE p.account = h.account AND p.enrolment = h.enrolment
+                RETURNING p.customer
+            )
+            SELECT customer, count(*) AS taken FROM taken GROUP BY customer
+            """
+        ),
+        {"account": account, "slots": list(slots), "held": held},
+    )
+    return {row.customer: row.taken for row in rows}
+
+
+def release_enrolments(
+    connection: Connection, account: str, slots: Sequence[int], held: str
+) -> list[int]:
+    """End a hold; returns the enrolments to plan anew (not those with a send still started)."""
+    rows = connection.execute(
+        text(
+            """
+            WITH released AS (
+                UPDATE enrolments SET held = NULL
+                WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[])) AND held = :held
+                RETURNING account, enrolment
+            )
+            SELECT enrolment FROM released r WHERE NOT EXISTS
+                (SELECT 1 FROM started s WHERE s.account = r.account AND s.enrolment = r.enrolment)
+            """
+        ),
+        {"account": account, "slots": list(slots), "held": held},
+    )
+    return [row.enrolment for row in rows]
+
+
+def sweep_quiet(connection: Connection, limit: int = 1000) -> int:
+    """Mark silences quiet whose started sends have all been settled; returns how many.
+
+    What was started before a silence only ever becomes less, so this can look without locks.
+    """
+    return connection.execute(
+        text(
+            """
+            WITH watched AS (
+                SELECT account, customer, seq, open FROM command_targets
+                WHERE open IS NOT NULL AND quiet_at IS NULL
+                ORDER BY account, customer LIMIT :limit FOR UPDATE SKIP LOCKED
+            )
+            UPDATE command_targets t
+            SET quiet_at = clock_timestamp(),
+                unknown = (SELECT count(*) FROM sends s
+                           WHERE s.account = t.account AND s.customer = t.customer
+                             AND s.send = ANY(t.open) AND s.state = 'unknown')
+            FROM watched w
+            WHERE t.account = w.account AND t.customer = w.customer AND t.seq = w.seq
+              AND NOT EXISTS (SELECT 1 FROM started s
+                              WHERE s.account = w.account AND s.customer = w.customer
+                                AND s.send = ANY(w.open))
+            """
+        ),
+        {"limit": limit},
+    ).rowcount

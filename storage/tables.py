@@ -1,0 +1,417 @@
+"""The schema on one page. Migrations build it; a test holds the two equal.
+
+Every key begins with the account, so that no row can refer to another account's. What must hold
+whatever the code does is here as a key or a CHECK, each with its reason.
+"""
+
+from collections.abc import Iterable
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from domain.commands import CommandState
+from domain.journey import Place, Status
+from domain.message import Channel
+from domain.send import FINAL_STATES
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(referred_table_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s",
+    }
+)
+
+Moment = DateTime(timezone=True)
+EMPTY = text("'{}'::jsonb")
+NOW = text("now()")
+
+
+def one_of(column: str, values: Iterable[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+def account_id() -> Column[str]:
+    return Column("account", Text, nullable=False)
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("name", Text),
+    Column("zone", Text, nullable=False, server_default="UTC"),
+    Column("country", Text),
+    Column("language", Text, nullable=False, server_default="en"),
+    Column("email_from", Text),
+    Column("sms_from", Text),
+    Column("test_now", Moment, comment="set: a test account, whose business time this is"),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+)
+
+# Nothing references this table: its row is updated by every change of place, last in the
+# transaction, and must not collide with foreign key checks.
+counters = Table(
+    "counters",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("active", Integer, nullable=False, server_default="0"),
+    Column("active_limit", Integer, nullable=False),
+    Column("directory", Integer, nullable=False, server_default="0"),
+    Column("directory_limit", Integer, nullable=False),
+    CheckConstraint("active >= 0 AND directory >= 0", name="not_negative"),
+)
+
+customers = Table(
+    "customers",
+    metadata,
+    account_id(),
+    Column("customer", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("name", Text),
+    Column("email", Text),
+    Column("phone", Text),
+    Column("country", Text),
+    Column("zone", Text),
+    Column("language", Text),
+    Column("values", JSONB, nullable=False, server_default=EMPTY),
+    Column(
+        "kept",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="a payment, order or message is recorded: never purged",
+    ),
+    Column("silenced_at", Moment, comment="order of the latest silencing command, for superseding"),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    PrimaryKeyConstraint("account", "customer"),
+    # What slots refer to, so that a slot can only belong to an active customer.
+    UniqueConstraint("account", "customer", "place"),
+    ForeignKeyConstraint(["account"], ["accounts.account"]),
+    one_of("place", Place),
+)
+
+# One row per active customer, a new number at each activation. All that automation owns hangs
+# from it; deleting it is what "inactive" means.
+slots = Table(
+    "slots",
+    metadata,
+    account_id(),
+    Column("slot", BigInteger, Identity(always=True), nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("place", Text, nullable=False, server_default=Place.ACTIVE.value),
+    Column("status", Text, nullable=False, server_default=Status.ON_TRACK.value),
+    Column("paused_at", Moment),
+    Column("activated_at", Moment, nullable=False),
+    PrimaryKeyConstraint("account", "slot"),
+    UniqueConstraint("account", "customer"),
+    # With the place in the key and always active, a parked customer cannot have a slot.
+    ForeignKeyConstraint(
+        ["account", "customer", "place"],
+        ["customers.account", "customers.customer", "customers.place"],
+    ),
+    CheckConstraint("place = 'active'", name="only_active"),
+    one_of("status", Status),
+)
+
+schedule_versions = Table(
+    "schedule_versions",
+    metadata,
+    account_id(),
+    Column("schedule", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    PrimaryKeyConstraint("account", "schedule", "version"),
+    ForeignKeyConstraint(["account"], ["accounts.account"]),
+)
+
+template_versions = Table(
+    "template_versions",
+    metadata,
+    account_id(),
+    Column("template", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("definition", JSONB, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    PrimaryKeyConstraint("account", "template", "version"),
+    ForeignKeyConstraint(["account"], ["accounts.account"]),
+)
+
+enrolments = Table(
+    "enrolments",
+    metadata,
+    account_id(),
+    Column("enrolment", BigInteger, Identity(always=True), nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("slot", BigInteger, comment="null: it has ended"),
+    Column("schedule", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("reference", Text, nullable=False, server_default=""),
+    Column("anchor_date", Date),
+    Column("anchor_at", Moment),
+    Column("values", JSONB, nullable=False, server_default=EMPTY),
+    Column("step", Integer, nullable=False, server_default="0", comment="the next or current one"),
+    Column("held", Text, comment="why no send is planned: paused"),
+    Column("ended_at", Moment),
+    Column("end_reason", Text),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    PrimaryKeyConstraint("account", "enrolment"),
+    # What pending refers to: a live enrolment of this very slot.
+    UniqueConstraint("account", "enrolment", "slot"),
+    # No cascade: a slot with anything live on it cannot go.
+    ForeignKeyConstraint(["account", "slot"], ["slots.account", "slots.slot"]),
+    ForeignKeyConstraint(["account", "customer"], ["customers.account", "customers.customer"]),
+    ForeignKeyConstraint(
+        ["account", "schedule", "version"],
+        ["schedule_versions.account", "schedule_versions.schedule", "schedule_versions.version"],
+    ),
+    CheckConstraint("(slot IS NULL) = (ended_at IS NOT NULL)", name="ended_has_no_slot"),
+    CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="ended_for_a_reason"),
+    CheckConstraint("held IS NULL OR slot IS NOT NULL", name="only_live_is_held"),
+    CheckConstraint("num_nonnulls(anchor_date, anchor_at) = 1", name="one_anchor"),
+    # A customer is on a schedule once for each reference; also finds what hangs from a slot.
+    Index(
+        "enrolments_live_key",
+        "account",
+        "slot",
+        "schedule",
+        "reference",
+        unique=True,
+        postgresql_where=text("slot IS NOT NULL"),
+    ),
+    Index("enrolments_customer_idx", "account", "customer"),
+)
+
+pending = Table(
+    "pending",
+    metadata,
+    account_id(),
+    Column("enrolment", BigInteger, nullable=False),
+    Column("slot", BigInteger, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("planned_at", Moment, nullable=False, comment="by the schedule"),
+    Column("due_at", Moment, nullable=False, comment="planned_at, or later: retried, deferred"),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    # At most one pending send per enrolment.
+    PrimaryKeyConstraint("account", "enrolment"),
+    # G3: nothing is pending but for a live enrolment of a live slot. No cascade.
+    ForeignKeyConstraint(
+        ["account", "enrolment", "slot"],
+        ["enrolments.account", "enrolments.enrolment", "enrolments.slot"],
+    ),
+    one_of("channel", Channel),
+    # What is due of one account and channel, in order.
+    Index("pending_due_idx", "account", "channel", "due_at"),
+)
+
+# No foreign keys: a started send outlives the slot that it started under.
+started = Table(
+    "started",
+    metadata,
+    account_id(),
+    Column("send", BigInteger, Identity(always=True), nullable=False),
+    Column("token", Uuid, nullable=False, comment="names this attempt, guards every later write"),
+    Column("enrolment", BigInteger, nullable=False),
+    Column("slot", BigInteger, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("planned_at", Moment, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, comment="with this one"),
+    Column("template", Text, nullable=False),
+    Column("template_version", Integer, nullable=False),
+    Column("recipient_hash", Text, nullable=False, comment="keyed"),
+    Column("decision", JSONB, nullable=False),
+    Column("business_at", Moment, nullable=False),
+    Column("lease_seconds", Integer, nullable=False, comment="watched on a monotonic clock"),
+    Column("worker", Text, nullable=False),
+    Column("started_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    PrimaryKeyConstraint("account", "send"),
+    # G4: an enrolment has one send in progress at most.
+    UniqueConstraint("account", "enrolment"),
+    # What a silencing command counts as started.
+    Index("started_customer_idx", "account", "customer"),
+)
+
+# The ledger: appended; only an unknown row is later resolved. Partitioned by month.
+sends = Table(
+    "sends",
+    metadata,
+    account_id(),
+    Column("enrolment", BigInteger, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("rule", Text, nullable=False, comment="which rule or answer decided"),
+    Column("detail", Text, nullable=False, server_default="", comment="no personal data"),
+    Column("decision", JSONB, nullable=False, server_default=EMPTY),
+    Column("planned_at", Moment, nullable=False),
+    Column("business_at", Moment, nullable=False),
+    Column("settled_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    # Of what was started; null for what never was.
+    Column("send", BigInteger),
+    Column("token", Uuid),
+    Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("template", Text),
+    Column("template_version", Integer),
+    Column("recipient_hash", Text),
+    Column("provider", Text),
+    Column("provider_id", Text),
+    PrimaryKeyConstraint("account", "enrolment", "step", "settled_at"),
+    one_of("state", FINAL_STATES),
+    CheckConstraint("state NOT IN ('sent', 'unknown') OR token IS NOT NULL", name="was_started"),
+    Index("sends_customer_idx", "account", "customer", "settled_at"),
+    # The few that wait for a receipt or a person.
+    Index(
+        "sends_unresolved_idx",
+        "account",
+        "settled_at",
+        postgresql_where=text("state IN ('unknown', 'failed')"),
+    ),
+    postgresql_partition_by="RANGE (settled_at)",
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    account_id(),
+    Column("command", Text, nullable=False),
+    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("body", JSONB, comment="null: it could not be read"),
+    Column("raw", Text, comment="what could not be read, as it came"),
+    Column("digest", Text, nullable=False, comment="tells a republished command from another one"),
+    Column("door", Text, nullable=False),
+    Column("issued_at", Moment),
+    Column("received_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    Column("state", Text, nullable=False),
+    Column("problem", Text, comment="why it is quarantined, or refused as a whole"),
+    Column("targets", Integer, nullable=False, server_default="0"),
+    Column("applied", Integer, nullable=False, server_default="0"),
+    Column("refused", Integer, nullable=False, server_default="0"),
+    Column("superseded", Integer, nullable=False, server_default="0"),
+    Column("done_at", Moment),
+    PrimaryKeyConstraint("account", "command"),
+    UniqueConstraint("account", "seq"),
+    one_of("state", CommandState),
+    CheckConstraint("applied + refused + superseded <= targets", name="targets_counted_once"),
+    # What is not applied yet, for lost bells; the past does not slow it.
+    Index("commands_accepted_idx", "seq", postgresql_where=text("state = 'accepted'")),
+    # Set-up commands come before the customers' commands that follow them.
+    Index(
+        "commands_setup_idx",
+        "account",
+        "seq",
+        postgresql_where=text("state = 'accepted' AND targets = 0"),
+    ),
+    Index("commands_state_idx", "state", "seq", postgresql_where=text("state = 'quarantined'")),
+)
+
+command_targets = Table(
+    "command_targets",
+    metadata,
+    account_id(),
+    Column("customer", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("code", Text),
+    Column("message", Text),
+    Column("cancelled", Integer, nullable=False, server_default="0"),
+    Column("open", ARRAY(BigInteger), comment="sends started before the silence; null: no silence"),
+    Column("unknown", Integer, nullable=False, server_default="0"),
+    Column("quiet_at", Moment),
+    PrimaryKeyConstraint("account", "customer", "seq"),
+    ForeignKeyConstraint(["account", "seq"], ["commands.account", "commands.seq"]),
+    one_of("state", ("waiting", "applied", "refused", "superseded")),
+    # A customer's commands not applied yet, in order.
+    Index(
+        "command_targets_waiting_idx",
+        "account",
+        "customer",
+        "seq",
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index("command_targets_seq_idx", "account", "seq", "customer"),
+    # What the sweep watches until it is quiet.
+    Index(
+        "command_targets_unquiet_idx",
+        "account",
+        "customer",
+        postgresql_where=text("open IS NOT NULL AND quiet_at IS NULL"),
+    ),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    account_id(),
+    Column("entry", BigInteger, Identity(always=True), nullable=False),
+    Column("customer", Text),
+    Column("event", Text, nullable=False),
+    Column("data", JSONB, nullable=False, server_default=EMPTY),
+    Column("seq", BigInteger, comment="the command that did it"),
+    Column("business_at", Moment, nullable=False),
+    Column("recorded_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    PrimaryKeyConstraint("account", "entry"),
+    Index("journal_customer_idx", "account", "customer", "entry"),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    account_id(),
+    Column("fact", BigInteger, Identity(always=True), nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("business_at", Moment, nullable=False),
+    PrimaryKeyConstraint("account", "fact"),
+    ForeignKeyConstraint(["account", "customer"], ["customers.account", "customers.customer"]),
+    Index("facts_customer_idx", "account", "customer"),
+)
+
+# One scheduler at a time does each tick; any number may run.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
+# One row: which secret key this database's hashes were made with.
+installation = Table(
+    "installation",
+    metadata,
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column("key_fingerprint", Text, nullable=False),
+    CheckConstraint("one", name="one_row"),
+)

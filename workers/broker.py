@@ -1,0 +1,109 @@
+"""The bell: dramatiq over Redis. A message says where work is due, and never carries any.
+
+Losing one costs at most a tick; one too many finds nothing to do. Delays, retries and results are
+in the database, so none of dramatiq's own is used.
+"""
+
+from typing import Protocol
+
+import dramatiq
+import redis
+import structlog
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import Middleware, Retries
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+log = structlog.get_logger()
+
+LIFECYCLE = "lifecycle"
+APPLY = "apply_command"
+
+_RING_LIVES_SECONDS = 30
+"""How long a ring that nobody answered keeps others from being made."""
+
+
+class BrokerUnreachableError(Exception):
+    """Redis does not answer; the message names it and says what to do."""
+
+
+class Bell(Protocol):
+    """What rings for work. Failing to ring is no error: the next tick rings again."""
+
+    def command(self, account: str, seq: int) -> None:
+        """A command waits to be applied."""
+
+    def due(self, account: str, channel: str) -> None:
+        """Sends of an account are due on a channel."""
+
+
+def connect_redis(url: str) -> redis.Redis:
+    """A client that survives a stall; a broker built from a URL would lose acknowledgements."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=5,
+        socket_connect_timeout=5,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=5, base=0.5), 8),
+    )
+
+
+def check_redis(url: str) -> str:
+    """The server's name and version; raises BrokerUnreachableError."""
+    client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    try:
+        info = client.info("server")
+    except redis.RedisError as error:
+        where = url.rsplit("@", 1)[-1]
+        raise BrokerUnreachableError(
+            f"Cannot reach Redis at {where}: {error}. Start it, or correct LAYBY_REDIS_URL; "
+            "unset, Layby starts a private one."
+        ) from None
+    finally:
+        client.close()
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    return f"{name} {info.get('valkey_version', info['redis_version'])}"
+
+
+def make_broker(client: redis.Redis) -> RedisBroker:
+    """A broker with nothing but the bookkeeping: no retries, no time limits, no pipelines."""
+    middleware: list[Middleware] = [Retries(max_retries=0)]
+    broker = RedisBroker(  # type: ignore[no-untyped-call] # dramatiq's own is untyped
+        client=client, namespace="layby", middleware=middleware, dead_message_ttl=60_000
+    )
+    for queue in (LIFECYCLE, "email", "sms"):
+        broker.declare_queue(queue)
+    return broker
+
+
+class RedisBell:
+    """Rings through dramatiq, one outstanding ring for each piece of work."""
+
+    def __init__(self, broker: RedisBroker) -> None:
+        self._broker = broker
+        self._client: redis.Redis = broker.client
+
+    def command(self, account: str, seq: int) -> None:
+        self._ring(f"{LIFECYCLE}:{account}:{seq}", LIFECYCLE, APPLY, account, seq)
+
+    def due(self, account: str, channel: str) -> None:
+        self._ring(f"{channel}:{account}", channel, channel, account, channel)
+
+    def answered(self, what: str) -> None:
+        """Whoever begins the work lets the next ring through, before it looks for work."""
+        try:
+            self._client.delete(f"layby:ring:{what}")
+        except redis.RedisError as error:
+            log.warning("ring_not_cleared", reason=str(error))
+
+    def _ring(self, what: str, queue: str, actor: str, *args: object) -> None:
+        key = f"layby:ring:{what}"
+        try:
+            if not self._client.set(key, b"1", nx=True, ex=_RING_LIVES_SECONDS):
+                return
+            message: dramatiq.Message[None] = dramatiq.Message(
+                queue_name=queue, actor_name=actor, args=args, kwargs={}, options={}
+            )
+            self._broker.enqueue(message)
+        except (redis.RedisError, dramatiq.errors.ConnectionError) as error:
+            log.warning("bell_not_rung", work=what, reason=str(error))

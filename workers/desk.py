@@ -1,0 +1,93 @@
+"""The desk: where a worker process hands messages over, on one long-lived event loop."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from queue import Empty, SimpleQueue
+
+import structlog
+
+from channels.protocol import ChannelAdapter
+from config.machine_time import Deadline
+from domain.message import Answer, Message, Result
+
+log = structlog.get_logger()
+
+Answered = tuple[int, Result]
+"""A send's number, and what became of it."""
+
+
+class Desk:
+    """One channel's hand-overs in this process. No more are open at once than it has capacity."""
+
+    def __init__(self, adapter: ChannelAdapter) -> None:
+        self.adapter = adapter
+        self._free = adapter.capacity
+        self._changed = threading.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name=f"desk-{adapter.name}", daemon=True
+        )
+        self._thread.start()
+
+    def reserve(self, most: int, patience: Deadline) -> int:
+        """Wait for room, and take up to `most` of it; 0: there was none in time."""
+        with self._changed:
+            while not self._free:
+                if not self._changed.wait(timeout=max(0.0, patience.remaining_seconds)):
+                    return 0
+            taken = min(most, self._free)
+            self._free -= taken
+            return taken
+
+    def give_back(self, count: int) -> None:
+        """Free room that was reserved and not used."""
+        with self._changed:
+            self._free += count
+            self._changed.notify_all()
+
+    def hand_over(
+        self, messages: Sequence[tuple[int, Message]], deadline: Deadline
+    ) -> Iterator[list[Answered]]:
+        """Hand all over at once, each in reserved room; yields answers as they come in."""
+        answers: SimpleQueue[Answered] = SimpleQueue()
+        self._loop.call_soon_threadsafe(self._begin, messages, deadline, answers)
+        missing = len(messages)
+        while missing:
+            ready = [answers.get()]
+            try:
+                while True:
+                    ready.append(answers.get_nowait())
+            except Empty:
+                missing -= len(ready)
+                yield ready
+
+    def close(self) -> None:
+        """Close idle connections and end the loop; nothing may be open any more."""
+        asyncio.run_coroutine_threadsafe(self.adapter.close(), self._loop).result(timeout=10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=10)
+        self._loop.close()
+
+    def _begin(
+        self,
+        messages: Sequence[tuple[int, Message]],
+        deadline: Deadline,
+        answers: "SimpleQueue[Answered]",
+    ) -> None:
+        for send, message in messages:
+            task = self._loop.create_task(self._one(send, message, deadline, answers))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _one(
+        self, send: int, message: Message, deadline: Deadline, answers: "SimpleQueue[Answered]"
+    ) -> None:
+        try:
+            result = await self.adapter.hand_over(message, deadline)
+        except Exception as error:
+            log.exception("adapter_failed", channel=self.adapter.name)
+            result = Result(Answer.UNKNOWN, f"the adapter failed: {type(error).__name__}")
+        self.give_back(1)
+        answers.put((send, result))
