@@ -1,0 +1,5 @@
+"""`python -m ops` is `layby`: how a process of ours starts another one with the same Python."""
+
+from ops.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""`layby check`: every setting, every server, every channel, before anything depends on them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from channels.configure import channels_from_urls
+from channels.protocol import ChannelError
+from config.settings import Settings, SettingsError, read_settings
+from domain.message import Channel
+from ops.installation import home_of, open_servers, secret_key
+from ops.screen import Json, screen
+from ops.servers import Servers, ServersError
+from storage.database import DatabaseUnreachableError, check_reachable, connect
+from storage.installation import WrongKeyError, check_key
+from storage.migrate import SchemaError, check_schema, migrate
+from workers.broker import BrokerUnreachableError, check_redis
+
+_KNOWN = (
+    SettingsError,
+    ServersError,
+    DatabaseUnreachableError,
+    SchemaError,
+    WrongKeyError,
+    BrokerUnreachableError,
+    ChannelError,
+)
+
+
+def check(json: Json = False) -> None:
+    """Validate all settings, and try what they name; nothing is sent."""
+    settings = read_settings()
+    report = _Report()
+    report.add("home", lambda: str(home_of(settings)))
+    try:
+        with open_servers(settings) as servers:
+            _check_servers(report, settings, servers)
+    except ServersError as error:
+        report.failed("servers", str(error))
+    for channel, urls in ((Channel.EMAIL, settings.email_url), (Channel.SMS, settings.sms_url)):
+        _check_channel(report, channel, urls)
+    screen.table(json, report.rows, none="")
+    if report.broken:
+        raise typer.Exit(1)
+
+
+class _Report:
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    @property
+    def broken(self) -> bool:
+        return any(row["result"] != "ok" for row in self.rows)
+
+    def add(self, what: str, look: Callable[[], str]) -> None:
+        try:
+            self.rows.append({"what": what, "result": "ok", "detail": look()})
+        except _KNOWN as error:
+            self.failed(what, str(error))
+
+    def failed(self, what: str, why: str) -> None:
+        self.rows.append({"what": what, "result": "broken", "detail": why})
+
+
+def _check_servers(report: _Report, settings: Settings, servers: Servers) -> None:
+    said = servers.said.splitlines()
+    engine = connect(servers.database_url, connections=1)
+    try:
+        report.add("database", lambda: f"PostgreSQL {check_reachable(engine)} ({said[0]})")
+        if report.broken:
+            return
+        if settings.database_url is None:
+            migrate(engine)
+        report.add("schema", lambda: _schema(engine))
+        if not report.broken:
+            report.add("secret key", lambda: _key(engine, settings))
+    finally:
+        engine.dispose()
+    report.add("redis", lambda: f"{check_redis(servers.redis_url)} ({said[-1]})")
+
+
+def _schema(engine: Any) -> str:
+    with engine.connect() as connection:
+        check_schema(connection)
+    return "as this version needs it"
+
+
+def _key(engine: Any, settings: Settings) -> str:
+    key = secret_key(settings)
+    with engine.begin() as connection:
+        check_key(connection, key)
+    return "the one that this database was used with"
+
+
+def _check_channel(report: _Report, channel: Channel, urls: str) -> None:
+    try:
+        adapters = channels_from_urls(urls, channel)
+    except ChannelError as error:
+        report.failed(channel.value, str(error))
+        return
+    for adapter in adapters:
+        report.add(channel.value, lambda one=adapter: f"{one.name}: {asyncio.run(one.check())}")  # type: ignore[misc]

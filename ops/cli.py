@@ -1,0 +1,122 @@
+"""The command line. Exit status: 0 done, 1 refused or broken, 2 wrong usage."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from channels.protocol import ChannelError
+from config.logs import configure_logs
+from config.settings import SettingsError, read_settings
+from ops import audit_command, check_command, command_commands, demo, reports, up
+from ops.installation import Installation, open_installation
+from ops.processes import PROCESSES
+from ops.screen import Json, UserError, screen
+from ops.servers import ServersError
+from scheduler.ticks import Watch, ring, sweep
+from storage.database import DatabaseError, DatabaseUnreachableError, connect, first_line
+from storage.installation import WrongKeyError
+from storage.migrate import SchemaError, migrate
+from workers.broker import BrokerUnreachableError
+
+app = typer.Typer(
+    help="Layby: a job engine for customer reminders that can prove silence.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("up")(up.up)
+app.command("demo")(demo.demo)
+app.command("check")(check_command.check)
+app.command("send")(command_commands.send)
+app.add_typer(command_commands.app, name="command")
+app.command("customers")(reports.customers)
+app.command("explain")(reports.explain)
+app.command("queues")(reports.queues)
+app.command("failed")(reports.failed)
+app.add_typer(reports.unknown_app, name="unknown")
+app.command("audit")(audit_command.audit)
+
+KNOWN = (
+    UserError,
+    SettingsError,
+    ServersError,
+    SchemaError,
+    WrongKeyError,
+    ChannelError,
+    DatabaseUnreachableError,
+    BrokerUnreachableError,
+)
+"""Errors whose message says what to do."""
+
+
+def main() -> None:
+    """Run the command line; what is known to go wrong is told without a traceback."""
+    try:
+        app()
+    except KNOWN as error:
+        _fail(str(error))
+    except DatabaseError as error:
+        _fail(f"The database went away: {first_line(error)}. Run the command again.")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+def _fail(message: str) -> None:
+    screen.error(message)
+    sys.exit(1)
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Bring the database named by LAYBY_DATABASE_URL to this version's schema."""
+    settings = read_settings()
+    if settings.database_url is None:
+        with open_installation(settings, connections=1):
+            screen.say("The private database is at this version's schema.")
+        return
+    engine = connect(settings.database_url, connections=1)
+    try:
+        screen.say(f"The database is at revision {migrate(engine)}.")
+    finally:
+        engine.dispose()
+
+
+@app.command("tick")
+def tick(json: Json = False) -> None:
+    """Trigger what is due, once: for cron, Airflow or a Kubernetes CronJob.
+
+    Stays, up to a hand-over's lease, only while started sends have no word: they may need rescue.
+    """
+    with open_installation(read_settings()) as installation:
+        rung = ring(installation.engine, installation.bell())
+        rescued = _watch(installation)
+        quiet = sweep(installation.engine)
+    screen.result(
+        json,
+        {"rung": rung, "rescued": rescued, "quiet": quiet},
+        f"Rang for {rung}, rescued {rescued}, {quiet} became quiet.",
+    )
+
+
+def _watch(installation: Installation) -> int:
+    watch = Watch()
+    rescued = watch.rescue(installation.engine)
+    while watch.watching:
+        screen.wait(1.0)
+        rescued += watch.rescue(installation.engine)
+    return rescued
+
+
+def _add_process(name: str, run: Callable[[Installation], None]) -> None:
+    def process() -> None:
+        configure_logs(name, readable=sys.stderr.isatty())
+        with open_installation(read_settings()) as installation:
+            run(installation)
+
+    app.command(name, help=f"Run one {name} process, for the Procfile. {run.__doc__}")(process)
+
+
+for _name, _run in PROCESSES.items():
+    _add_process(_name, _run)

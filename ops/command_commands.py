@@ -1,0 +1,195 @@
+"""`layby send` and `layby command`: put commands in, and see what became of them."""
+
+import json as json_
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from config.machine_time import Deadline
+from config.settings import read_settings
+from domain.commands import Command, CommandState, UnreadableCommandError, read_command
+from ops.installation import Installation, open_installation
+from ops.screen import Account, Json, Limit, UserError, screen
+from storage import inbox, outcomes
+from storage.inbox import Accepted
+from storage.outcomes import Outcome
+
+app = typer.Typer(help="What became of commands.", no_args_is_help=True)
+
+_POLL_SECONDS = 0.02
+
+
+def send(
+    file: Annotated[
+        str, typer.Argument(help="A file with one JSON command, or one a line; - for stdin.")
+    ],
+    wait: Annotated[
+        str | None,
+        typer.Option(help="Wait until `done` (applied or refused), or until `quiet`."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)] = 60.0,
+    json: Json = False,
+) -> None:
+    """Put commands into the inbox; all of them, or none if one can't be read."""
+    if wait not in (None, "done", "quiet"):
+        raise typer.BadParameter("--wait takes done or quiet")
+    commands = [_read(number, line) for number, line in _lines(file)]
+    if not commands:
+        raise UserError(f"There is no command in {file}. Write one JSON object, or one a line.")
+    with open_installation(read_settings()) as installation:
+        with installation.engine.begin() as connection:
+            accepted = [inbox.accept(connection, command, "send") for command in commands]
+        bell = installation.bell()
+        for one in accepted:
+            if one.fresh:
+                bell.command(one.account, one.seq)
+        results = _await(installation, accepted, wait, timeout)
+    _print(results, json)
+    if any(result.state in _NOT_WELL for result in results):
+        raise typer.Exit(1)
+
+
+_NOT_WELL = (CommandState.REFUSED, CommandState.QUARANTINED, CommandState.PARTLY)
+
+
+def _lines(file: str) -> list[tuple[int, str]]:
+    try:
+        content = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read {file}: {error}") from None
+    try:
+        json_.loads(content)
+    except ValueError:
+        return [(n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
+    return [(1, content)]
+
+
+def _read(number: int, line: str) -> Command:
+    try:
+        return read_command(line)
+    except UnreadableCommandError as error:
+        raise UserError(f"Line {number} is no command, and nothing was sent: {error}") from None
+
+
+def _await(
+    installation: Installation, accepted: list[Accepted], wait: str | None, timeout: float
+) -> list[Outcome]:
+    deadline = Deadline.after(timeout)
+    while True:
+        with installation.engine.connect() as connection:
+            found = [
+                outcomes.read_outcome(connection, one.account, one.command) for one in accepted
+            ]
+        results = [one for one in found if one is not None]
+        open_ = [
+            one
+            for one in results
+            if (wait == "done" and not one.done) or (wait == "quiet" and one.awaits_quiet)
+        ]
+        if not open_:
+            return results
+        if deadline.passed:
+            _print(results, as_json=False)
+            raise UserError(
+                f"Not {wait} after {timeout:g} seconds: {', '.join(one.id for one in open_)}. The "
+                "commands are accepted and will be applied; is a lifecycle process running, and a "
+                "scheduler? See: layby command show ID"
+            )
+        screen.wait(_POLL_SECONDS)
+
+
+def _print(results: list[Outcome], as_json: bool) -> None:
+    if as_json:
+        shown = [json_.loads(result.model_dump_json()) for result in results]
+        screen.json(shown[0] if len(shown) == 1 else shown)
+        return
+    for result in results:
+        screen.say(in_words(result))
+        for line in result.refusals:
+            screen.say(f"  {line.message}")
+
+
+def in_words(outcome: Outcome) -> str:
+    """One line on an outcome."""
+    words = [f"{outcome.id}  {outcome.kind}  {outcome.state.value}"]
+    if outcome.targets > 1:
+        words.append(f"{outcome.applied} of {outcome.targets} applied")
+    words += [
+        f"{number} {name}"
+        for name in ("cancelled", "started", "unknown")
+        if (number := getattr(outcome, name))
+    ]
+    if outcome.quiet_at:
+        words.append(f"quiet since {_moment(outcome.quiet_at)}")
+    return ", ".join(words)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} {at:%Z}".strip()
+
+
+@app.command("show")
+def show(command: str, account: Account = None, json: Json = False) -> None:
+    """Show one command's outcome so far."""
+    with open_installation(read_settings()) as installation:
+        _print([_find(installation, command, account)], json)
+
+
+@app.command("list")
+def list_(
+    account: Account = None,
+    state: Annotated[CommandState | None, typer.Option(help="Only in this state.")] = None,
+    limit: Limit = 50,
+    json: Json = False,
+) -> None:
+    """List commands, the newest first."""
+    with (
+        open_installation(read_settings()) as installation,
+        installation.engine.connect() as connection,
+    ):
+        results = outcomes.list_outcomes(connection, account, state, limit)
+    if json:
+        screen.json([json_.loads(result.model_dump_json()) for result in results])
+    elif results:
+        _print(results, as_json=False)
+    else:
+        screen.say("There are no such commands.")
+
+
+@app.command("replay")
+def replay(command: str, account: Account = None, json: Json = False) -> None:
+    """Read a quarantined command again, after an upgrade or a correction of what it needed."""
+    with open_installation(read_settings()) as installation:
+        found = _find(installation, command, account)
+        if found.state is not CommandState.QUARANTINED:
+            raise UserError(
+                f"Command {command} is {found.state.value}: only what is quarantined can be "
+                "replayed. To do it again, send it with a new id."
+            )
+        with installation.engine.begin() as connection:
+            raw = inbox.quarantined_raw(connection, found.account, found.id)
+            try:
+                accepted = inbox.accept(connection, read_command(raw), "replay")
+            except UnreadableCommandError as error:
+                raise UserError(f"Command {command} still can't be read: {error}") from None
+        if not accepted.fresh:
+            raise UserError(
+                f"Command {command} can't be replayed: its id {accepted.command} belongs to "
+                "another command. Send it with an id of its own."
+            )
+        installation.bell().command(accepted.account, accepted.seq)
+        _print(_await(installation, [accepted], "done", 10.0), json)
+
+
+def _find(installation: Installation, command: str, account: str | None) -> Outcome:
+    with installation.engine.connect() as connection:
+        found = outcomes.find_outcomes(connection, command, account)
+    if not found:
+        raise UserError(f"There is no command {command}. See: layby command list")
+    if len(found) > 1:
+        names = ", ".join(outcome.account or "(none)" for outcome in found)
+        raise UserError(f"Several accounts have a command {command}: {names}. Give --account.")
+    return found[0]

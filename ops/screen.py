@@ -1,0 +1,77 @@
+"""What commands print: for a person, or with --json for a program."""
+
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Account = Annotated[
+    str | None, typer.Option("--account", "-a", help="Only this account.", show_default=False)
+]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many.")]
+
+
+class UserError(Exception):
+    """The command can't be done as it was asked; the message says what to do."""
+
+
+class Screen:
+    """Results on standard output, everything else on standard error."""
+
+    def __init__(self) -> None:
+        self.out = Console(highlight=False, soft_wrap=True)
+        self.err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def say(self, message: str) -> None:
+        """A line of result."""
+        self.out.print(escape(message))
+
+    def note(self, message: str) -> None:
+        """A line about the run, not a result."""
+        self.err.print(escape(message), style="dim")
+
+    def error(self, message: str) -> None:
+        self.err.print(escape(message), style="red")
+
+    def json(self, value: Any) -> None:
+        self.out.file.write(json.dumps(value, default=str, ensure_ascii=False, indent=2) + "\n")
+
+    def result(self, as_json: bool, value: Any, message: str) -> None:
+        """One result, either way."""
+        if as_json:
+            self.json(value)
+        else:
+            self.say(message)
+
+    def table(self, as_json: bool, rows: list[dict[str, Any]], *, none: str) -> None:
+        """Rows with the same keys, either way; `none` is said when there are none."""
+        if as_json:
+            self.json(rows)
+        elif not rows:
+            self.say(none)
+        else:
+            table = Table(box=None, header_style="bold", pad_edge=False)
+            for column in rows[0]:
+                table.add_column(column.replace("_", " "), overflow="fold")
+            for row in rows:
+                table.add_row(*(escape(_shown(value)) for value in row.values()))
+            self.out.print(table)
+
+    def wait(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "·"
+    if hasattr(value, "strftime"):
+        return str(value.strftime("%Y-%m-%d %H:%M:%S"))
+    return str(value)
+
+
+screen = Screen()

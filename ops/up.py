@@ -1,0 +1,45 @@
+"""`layby up`: private servers and every process in one terminal."""
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from config.settings import read_settings
+from ops.family import Family, environment
+from ops.installation import Installation, home_of, open_installation
+from ops.processes import PROCESSES
+from ops.sample import load_sample
+from ops.screen import screen
+
+
+def up(
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Load a small sample account, if it is not there.")
+    ] = False,
+) -> None:
+    """Run everything here until Ctrl-C: servers, unless they are set, and one of each process."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    settings = read_settings()
+    with open_installation(settings) as installation:
+        screen.note(f"{installation.servers.said}\nData: {home_of(settings)}")
+        family = Family(list(PROCESSES), environment(installation), _print)
+        try:
+            if sample:
+                _sample(installation)
+            screen.note("Layby is up. Ctrl-C ends it; the data stays.")
+            stopping.wait()
+        finally:
+            screen.note("Finishing what is open …")
+            family.stop()
+
+
+def _sample(installation: Installation) -> None:
+    screen.note(load_sample(installation))
+
+
+def _print(process: str, line: str) -> None:
+    screen.note(f"{process:>9} │ {line}")
