@@ -10,7 +10,7 @@ import structlog
 
 from channels.configure import channel_from_urls
 from domain.message import Channel
-from ops.installation import Installation
+from ops.installation import Installation, home_of
 from scheduler.run import Ticker
 from workers.actors import declare_delivery, declare_lifecycle
 from workers.broker import LIFECYCLE, RedisBell
@@ -42,17 +42,34 @@ def run_delivery(installation: Installation) -> None:
     settings = installation.settings
     urls = {Channel.EMAIL: settings.email_url, Channel.SMS: settings.sms_url}
     desks = {channel: Desk(channel_from_urls(url, channel)) for channel, url in urls.items()}
+    test_desks = {
+        channel: _test_desk(installation, channel, desks[channel], url)
+        for channel, url in urls.items()
+    }
     broker = installation.broker()
     with _stop_signal() as stopping:
         delivery = Delivery(
-            installation.engine, desks, installation.key, installation.name(), stopping.is_set
+            installation.engine,
+            desks,
+            test_desks,
+            installation.key,
+            installation.name(),
+            stopping.is_set,
         )
         declare_delivery(broker, RedisBell(broker), delivery)
         queues = {channel.value for channel in Channel}
         with _consuming(broker, queues, DELIVERY_THREADS):
             stopping.wait()
-        for desk in desks.values():
+        for desk in {*desks.values(), *test_desks.values()}:
             desk.close()
+
+
+def _test_desk(installation: Installation, channel: Channel, live: Desk, url: str) -> Desk:
+    """Where a test account's messages go: to files, wherever those of live accounts go."""
+    if url.startswith("file:"):
+        return live
+    folder = home_of(installation.settings) / "outbox-of-test-accounts"
+    return Desk(channel_from_urls(f"file://{folder}", channel))
 
 
 def run_scheduler(installation: Installation) -> None:

@@ -126,7 +126,7 @@ def _who(who: dict[str, Any]) -> str:
 
 
 def _past(row: dict[str, Any]) -> str:
-    event, data = row["event"], row["data"]
+    event, data = str(row["event"]), row["data"]
     if event.startswith("send_"):
         return _send(event.removeprefix("send_"), data)
     by = f" (command {row['command']}" if row["command"] else ""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from domain.commands import Command, CommandState, CustomerCommand, adapter
+from domain.commands import AHEAD_ALLOWED, Command, CommandState, CustomerCommand, adapter
 
 
 class Accepted(NamedTuple):
@@ -41,6 +41,14 @@ class Line(NamedTuple):
     open: tuple[int, ...] | None = None
 
 
+def lock_intake(connection: Connection) -> None:
+    """Be the one reader of the stream until the end of this transaction."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _INTAKE_LOCK})
+
+
+_INTAKE_LOCK = 4_152_001_740  # any number; taken by nobody else
+
+
 def accept(connection: Connection, command: Command, door: str) -> Accepted:
     """Make a command ours; once only, whichever doors it comes through, how often it comes.
 
@@ -59,6 +67,7 @@ def accept(connection: Connection, command: Command, door: str) -> Accepted:
             "digest": digest,
             "door": door,
             "issued_at": command.issued_at,
+            "ahead_allowed": AHEAD_ALLOWED,
             "targets": len(targets),
             "customers": list(targets),
         },
@@ -71,19 +80,27 @@ def accept(connection: Connection, command: Command, door: str) -> Accepted:
 _ACCEPT = """
     WITH accepted AS (
         INSERT INTO commands AS c
-               (account, command, kind, body, digest, door, issued_at, state, targets)
-        VALUES (:account, :command, :kind, CAST(:body AS jsonb), :digest, :door, :issued_at,
-                'accepted', :targets)
+               (account, command, kind, body, digest, door, issued_at, state, problem, targets)
+        SELECT :account, :command, :kind, CAST(:body AS jsonb), :digest, :door, :issued_at,
+               CASE WHEN ahead THEN 'refused' ELSE 'accepted' END,
+               CASE WHEN ahead THEN 'Its issued_at is more than five minutes ahead of this '
+                   'server''s clock, so its order can''t be known. Correct the sender''s clock, '
+                   'and send it again under another id.' END,
+               CASE WHEN ahead THEN 0 ELSE :targets END
+        FROM (SELECT coalesce(CAST(:issued_at AS timestamptz)
+                              > clock_timestamp() + CAST(:ahead_allowed AS interval), false)
+                     AS ahead) AS clock
         ON CONFLICT (account, command) DO UPDATE SET
                kind = excluded.kind, body = excluded.body, raw = NULL, digest = excluded.digest,
                door = excluded.door, issued_at = excluded.issued_at,
-               received_at = clock_timestamp(), state = 'accepted', problem = NULL,
+               received_at = clock_timestamp(), state = excluded.state, problem = excluded.problem,
                targets = excluded.targets, seq = DEFAULT
            WHERE c.state = 'quarantined'  -- the corrected command takes its id's place
-        RETURNING account, seq
+        RETURNING account, seq, state
     ), aimed AS (
         INSERT INTO command_targets (account, customer, seq)
         SELECT account, customer, seq FROM accepted, unnest(CAST(:customers AS text[])) AS customer
+        WHERE state = 'accepted'
     )
     SELECT seq FROM accepted
 """

@@ -104,26 +104,31 @@ _SETTLE = """
                template_version, recipient_hash, provider, provider_id
         FROM over WHERE state <> 'pending' OR NOT live
     )
-    SELECT send, enrolment, step, slot, customer, channel, planned_at, attempts, state, live, schedule,
-           version, anchor_date, anchor_at, zone
+    SELECT send, enrolment, step, slot, customer, channel, planned_at, attempts, state, live,
+           schedule, version, anchor_date, anchor_at, zone
     FROM over
 """
 
 
 def resolve_late(connection: Connection, account: str, settled: Sequence[Settled]) -> int:
-    """Give unknown sends the word that came after all; by token, so only of this very attempt."""
+    """Give unknown sends the word that came after all; by token, so only of this very attempt.
+
+    Their sequence has gone on, so a definite no for now is a no for good.
+    """
     columns = list(zip(*settled, strict=True))
     return connection.execute(
         text(
             """
-            UPDATE sends s SET state = done.state, rule = done.rule, detail = done.detail,
+            UPDATE sends s
+            SET state = CASE done.state WHEN 'pending' THEN 'failed' ELSE done.state END,
+                rule = done.rule, detail = done.detail,
                    provider = done.provider, provider_id = done.provider_id
             FROM unnest(CAST(:sends AS bigint[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]),
                         CAST(:rules AS text[]), CAST(:details AS text[]),
                         CAST(:providers AS text[]), CAST(:provider_ids AS text[]))
                  AS done (send, token, state, rule, detail, provider, provider_id)
             WHERE s.account = :account AND s.send = done.send AND s.token = done.token
-              AND s.state = 'unknown' AND done.state IN ('sent', 'failed')
+              AND s.state = 'unknown' AND done.state <> 'unknown'
             """
         ),
         {

@@ -59,13 +59,13 @@ class Layby:
         desks = {
             channel: Desk(channel_from_urls(f"file://{outbox}", channel)) for channel in Channel
         }
-        self.delivery = Delivery(engine, desks, KEY, "test")
+        self.delivery = Delivery(engine, {}, desks, KEY, "test")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for desk in self.delivery.desks.values():
+        for desk in self.delivery.test_desks.values():
             desk.close()
 
     def accept(self, kind: str, **fields: Any) -> str:

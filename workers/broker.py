@@ -19,7 +19,7 @@ log = structlog.get_logger()
 LIFECYCLE = "lifecycle"
 APPLY = "apply_command"
 
-_RING_LIVES_SECONDS = 30
+_RING_LIVES_SECONDS = 5
 """How long a ring that nobody answered keeps others from being made."""
 
 

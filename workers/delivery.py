@@ -6,7 +6,7 @@ start (under the slot's lock) → gate (domain/gate.py) → render (workers/rend
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -48,7 +48,9 @@ class Delivery:
     """What a delivery process has: opened once, shared by its threads."""
 
     engine: Engine
-    desks: dict[Channel, Desk]
+    desks: Mapping[Channel, Desk]
+    test_desks: Mapping[Channel, Desk]
+    """For test accounts, whose messages never leave the machine."""
     key: bytes
     worker: str
     stopping: Callable[[], bool] = lambda: False
@@ -56,16 +58,22 @@ class Delivery:
 
 def deliver(delivery: Delivery, account: str, channel: Channel) -> bool:
     """Serve one account's due sends for a slice of time; True: there may be more."""
+    with delivery.engine.connect() as connection:
+        known = read_account(connection, account)
+    if known is None:
+        return False
+    desk = (delivery.desks if known.test_now is None else delivery.test_desks)[channel]
     turn = Deadline.after(SLICE_SECONDS)
     while not turn.passed and not delivery.stopping():
-        if not deliver_batch(delivery, account, channel, turn):
+        if not deliver_batch(delivery, desk, account, channel, turn):
             return False
     return True
 
 
-def deliver_batch(delivery: Delivery, account: str, channel: Channel, patience: Deadline) -> bool:
+def deliver_batch(
+    delivery: Delivery, desk: Desk, account: str, channel: Channel, patience: Deadline
+) -> bool:
     """Start, hand over and settle one batch; False: nothing was due."""
-    desk = delivery.desks[channel]
     room = desk.reserve(START_AT_MOST, patience)
     if not room:
         return True

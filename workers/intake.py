@@ -1,7 +1,11 @@
-"""The stream's intake: from the Redis stream `layby:commands` into the inbox.
+"""The stream's intake: from the Redis stream `layby:commands` into the inbox, in its order.
 
-An entry is acknowledged after its inbox row is committed, and never before: a reader that dies
-leaves its entries to the others, and what comes twice is accepted once, by its id.
+An entry is acknowledged after its inbox row is committed, never before: a reader that dies leaves
+its entries to the others, and what comes twice is accepted once, by its id.
+
+Any number of readers may run; reading and committing is one at a time, under a lock. So whoever has
+the lock knows that entries read by others are either committed or were left by the dead, and can
+claim them at once: a customer's commands never overtake one another.
 """
 
 import json
@@ -22,10 +26,8 @@ log = structlog.get_logger()
 STREAM = "layby:commands"
 FIELD = b"command"
 GROUP = "layby"
-_READ_AT_MOST = 100
+_READ_AT_MOST = 200
 _BLOCK_MILLISECONDS = 500
-_DEAD_AFTER_MILLISECONDS = 10_000
-"""A reader that has not acknowledged for so long is taken for dead; to be wrong costs nothing."""
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 
@@ -38,67 +40,59 @@ class Intake:
         self._engine = engine
         self._bell = bell
         self._reader = reader
-        self._claim_from: bytes | str = "0-0"
 
     def run(self, stopping: Callable[[], bool], pause: Callable[[float], None]) -> None:
         """Read until told to stop; a server that is away is waited for."""
         while not stopping():
             try:
                 self.read_once()
-            except redis.ResponseError as error:
-                if "NOGROUP" not in str(error):
-                    raise
-                self._make_group()
             except redis.RedisError as error:
                 log.warning("redis_away", reason=str(error))
                 pause(1.0)
 
     def read_once(self) -> int:
-        """Take in what a dead reader left and what is new; returns how many entries."""
-        entries = [*self._left_by_the_dead(), *self._new()]
+        """Wait a moment for entries, and take in those there are; returns how many."""
+        # What is taken in is deleted, so whatever is in the stream is for us.
+        if not self._client.xread({STREAM: "0-0"}, count=1, block=_BLOCK_MILLISECONDS):
+            return 0
+        entries, accepted = transact(self._engine, self._take_in, patience_seconds=float("inf"))
         if entries:
-            self._take_in(entries)
+            self._acknowledge([entry_id for entry_id, _ in entries])
+        for one in accepted:
+            if one is not None and one.fresh:
+                self._bell.command(one.account, one.seq)
         return len(entries)
 
-    def _make_group(self) -> None:
-        try:
-            self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-        except redis.ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+    def _take_in(self, connection: Connection) -> tuple[list[Entry], list[Accepted | None]]:
+        inbox.lock_intake(connection)
+        entries = self._read()
+        return entries, [_accept(connection, fields) for _, fields in entries]
 
-    def _left_by_the_dead(self) -> list[Entry]:
+    def _read(self) -> list[Entry]:
+        try:
+            return [*self._read_by_others(), *self._new()]
+        except redis.ResponseError as error:
+            if "NOGROUP" not in str(error):
+                raise
+            # The first reader ever, or a Redis that has lost everything.
+            self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+            return self._new()
+
+    def _read_by_others(self) -> list[Entry]:
         claimed: Any = self._client.xautoclaim(
-            STREAM,
-            GROUP,
-            self._reader,
-            min_idle_time=_DEAD_AFTER_MILLISECONDS,
-            start_id=self._claim_from,
-            count=_READ_AT_MOST,
+            STREAM, GROUP, self._reader, min_idle_time=0, count=_READ_AT_MOST
         )
-        self._claim_from = claimed[0]
         return list(claimed[1])
 
     def _new(self) -> list[Entry]:
-        read: Any = self._client.xreadgroup(
-            GROUP, self._reader, {STREAM: ">"}, count=_READ_AT_MOST, block=_BLOCK_MILLISECONDS
-        )
+        read: Any = self._client.xreadgroup(GROUP, self._reader, {STREAM: ">"}, count=_READ_AT_MOST)
         return list(read[0][1]) if read else []
 
-    def _take_in(self, entries: list[Entry]) -> None:
-        accepted = transact(
-            self._engine,
-            lambda connection: [_accept(connection, fields) for _, fields in entries],
-            patience_seconds=float("inf"),
-        )
-        ids = [entry_id for entry_id, _ in entries]
+    def _acknowledge(self, ids: list[bytes]) -> None:
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.xack(STREAM, GROUP, *ids)
             pipeline.xdel(STREAM, *ids)
             pipeline.execute()
-        for one in accepted:
-            if one is not None and one.fresh:
-                self._bell.command(one.account, one.seq)
 
 
 def _accept(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | None:

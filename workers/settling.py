@@ -102,8 +102,11 @@ def _plan(over: Over, due_at: datetime, attempts: int) -> Plan:
 
 def give_back(engine: Engine, account: str, token: UUID) -> None:
     """Return to pending what a start took and did not hand over."""
-    with engine.connect() as connection:
-        taken = settles.started_with(connection, account, token)
+    taken = transact(
+        engine,
+        lambda connection: settles.started_with(connection, account, token),
+        patience_seconds=PATIENCE_SECONDS,
+    )
     settle_open(engine, taken, Result(Answer.NOT_HANDED_OVER, "given back by its worker"))
 
 
