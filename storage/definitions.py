@@ -1,9 +1,10 @@
 """Schedules and templates: versions that never change, so they are read once and kept."""
 
 from typing import NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from domain.schedule import Schedule
 from domain.template import Template
@@ -97,13 +98,14 @@ def _template(connection: Connection, account: str, template: str, version: int)
 def _once(
     connection: Connection, model: type[M], what: str, account: str, name: str, version: int
 ) -> M:
-    key = (str(connection.engine.url), what, account, name, version)
-    kept = _kept.get(key)
+    kept_here = _kept.setdefault(connection.engine, {})
+    key = (what, account, name, version)
+    kept = kept_here.get(key)
     if not isinstance(kept, model):
         kept = model.model_validate(_read(connection, what, account, name, version))
-        if len(_kept) >= _KEPT_AT_MOST:
-            _kept.clear()
-        _kept[key] = kept
+        if len(kept_here) >= _KEPT_AT_MOST:
+            kept_here.clear()
+        kept_here[key] = kept
     return kept
 
 
@@ -119,4 +121,4 @@ def _read(connection: Connection, what: str, account: str, name: str, version: i
 
 
 _KEPT_AT_MOST = 10_000
-_kept: dict[tuple[str, str, str, str, int], BaseModel] = {}
+_kept: WeakKeyDictionary[Engine, dict[tuple[str, str, str, int], BaseModel]] = WeakKeyDictionary()

@@ -137,8 +137,9 @@ def plan(connection: Connection, account: str, plans: Sequence[Plan]) -> None:
                 FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
                             CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]),
                             CAST(:due_ats AS timestamptz[]), CAST(:attempts AS int[]))
-                     AS p (enrolment, step, channel, planned_at, due_at, attempts)
-                JOIN enrolments e ON e.account = :account AND e.enrolment = p.enrolment
+                     AS p (enrolment, step, channel, planned_at, due_at, attempts),
+                LATERAL (SELECT * FROM enrolments e
+                         WHERE e.account = :account AND e.enrolment = p.enrolment OFFSET 0) e
                 WHERE e.slot IS NOT NULL AND e.held IS NULL AND e.step = p.step
                 """
             ),
@@ -211,10 +212,13 @@ def advance(
 
 
 _ADVANCE = """
-    WITH over AS (
-        SELECT * FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
-                             CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]))
-                      AS over (enrolment, step, channel, planned_at)
+    WITH over AS MATERIALIZED (
+        SELECT over.*, found.tid
+        FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
+                    CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]))
+             AS over (enrolment, step, channel, planned_at),
+        LATERAL (SELECT ctid AS tid FROM enrolments e
+                 WHERE e.account = :account AND e.enrolment = over.enrolment OFFSET 0) found
     ), advanced AS (
         UPDATE enrolments e SET
             step = over.step + 1,
@@ -223,7 +227,7 @@ _ADVANCE = """
             ended_at = CASE WHEN over.channel IS NULL THEN CAST(:now AS timestamptz) END,
             end_reason = CASE WHEN over.channel IS NULL THEN 'completed' END
         FROM over
-        WHERE e.account = :account AND e.enrolment = over.enrolment AND e.step = over.step
+        WHERE e.ctid = over.tid AND e.enrolment = over.enrolment AND e.step = over.step
           AND e.slot IS NOT NULL
         RETURNING e.account, e.enrolment, e.slot, e.customer, e.step, e.held, over.channel,
                   over.planned_at

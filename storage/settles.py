@@ -76,23 +76,28 @@ def settle(
 
 _FIELDS = tuple(f"{field}s" for field in Settled._fields)
 
+# Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py.
 _SETTLE = """
-    WITH done AS (
-        SELECT * FROM unnest(CAST(:sends AS bigint[]), CAST(:tokens AS uuid[]),
-                             CAST(:states AS text[]), CAST(:rules AS text[]),
-                             CAST(:details AS text[]), CAST(:providers AS text[]),
-                             CAST(:provider_ids AS text[]))
-                      AS done (send, token, state, rule, detail, provider, provider_id)
+    WITH done AS MATERIALIZED (
+        SELECT done.*, found.tid
+        FROM unnest(CAST(:sends AS bigint[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]),
+                    CAST(:rules AS text[]), CAST(:details AS text[]), CAST(:providers AS text[]),
+                    CAST(:provider_ids AS text[]))
+             AS done (send, token, state, rule, detail, provider, provider_id),
+        LATERAL (SELECT ctid AS tid FROM started s
+                 WHERE s.account = :account AND s.send = done.send AND s.token = done.token
+                 OFFSET 0) found
     ), taken AS (
-        DELETE FROM started s USING done
-        WHERE s.account = :account AND s.send = done.send AND s.token = done.token
+        DELETE FROM started s USING done WHERE s.ctid = done.tid AND s.token = done.token
         RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id
     ), over AS (
-        SELECT t.*, e.slot IS NOT NULL AS live, e.end_reason, e.schedule, e.version,
-               e.anchor_date, e.anchor_at, c.zone
-        FROM taken t
-        JOIN enrolments e ON e.account = t.account AND e.enrolment = t.enrolment
-        JOIN customers c ON c.account = t.account AND c.customer = t.customer
+        SELECT t.*, e.*, c.zone FROM taken t,
+        LATERAL (SELECT slot IS NOT NULL AS live, end_reason, schedule, version, anchor_date,
+                        anchor_at
+                 FROM enrolments e
+                 WHERE e.account = :account AND e.enrolment = t.enrolment OFFSET 0) e,
+        LATERAL (SELECT zone FROM customers c
+                 WHERE c.account = :account AND c.customer = t.customer OFFSET 0) c
     ), ledger AS (
         INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, detail,
                            decision, planned_at, business_at, send, token, attempts, template,

@@ -83,10 +83,13 @@ def read_due(connection: Connection, account: str, enrolments: Sequence[int]) ->
                    p.attempts, e.schedule, e.version, e.reference, e.anchor_date, e.anchor_at,
                    c."values" || e."values", c.name,
                    CASE p.channel WHEN 'email' THEN c.email ELSE c.phone END, c.zone, c.language
-            FROM pending p
-            JOIN enrolments e ON e.account = p.account AND e.enrolment = p.enrolment
-            JOIN customers c ON c.account = p.account AND c.customer = p.customer
-            WHERE p.account = :account AND p.enrolment = ANY(CAST(:enrolments AS bigint[]))
+            FROM unnest(CAST(:enrolments AS bigint[])) AS held (enrolment),
+            LATERAL (SELECT * FROM pending p
+                     WHERE p.account = :account AND p.enrolment = held.enrolment OFFSET 0) p,
+            LATERAL (SELECT * FROM enrolments e
+                     WHERE e.account = :account AND e.enrolment = p.enrolment OFFSET 0) e,
+            LATERAL (SELECT * FROM customers c
+                     WHERE c.account = :account AND c.customer = p.customer OFFSET 0) c
             """
         ),
         {"account": account, "enrolments": list(enrolments)},
@@ -125,13 +128,16 @@ def take(
 
 
 _TAKE = """
-    WITH taken AS (
-        DELETE FROM pending p
-        USING unnest(CAST(:enrolments AS bigint[]), CAST(:templates AS text[]),
-                     CAST(:versions AS int[]), CAST(:hashes AS text[]),
-                     CAST(:decisions AS jsonb[]))
-              AS s (enrolment, template, template_version, recipient_hash, decision)
-        WHERE p.account = :account AND p.enrolment = s.enrolment
+    WITH s AS MATERIALIZED (
+        SELECT s.*, found.tid
+        FROM unnest(CAST(:enrolments AS bigint[]), CAST(:templates AS text[]),
+                    CAST(:versions AS int[]), CAST(:hashes AS text[]),
+                    CAST(:decisions AS jsonb[]))
+             AS s (enrolment, template, template_version, recipient_hash, decision),
+        LATERAL (SELECT ctid AS tid FROM pending p
+                 WHERE p.account = :account AND p.enrolment = s.enrolment OFFSET 0) found
+    ), taken AS (
+        DELETE FROM pending p USING s WHERE p.ctid = s.tid AND p.enrolment = s.enrolment
         RETURNING p.*, s.template, s.template_version, s.recipient_hash, s.decision
     )
     INSERT INTO started (account, token, enrolment, slot, customer, step, channel, planned_at,
@@ -150,12 +156,15 @@ def skip(connection: Connection, account: str, skipped: Sequence[Skipped], now: 
     connection.execute(
         text(
             """
-            WITH taken AS (
-                DELETE FROM pending p
-                USING unnest(CAST(:enrolments AS bigint[]), CAST(:rules AS text[]),
-                             CAST(:reasons AS text[]), CAST(:decisions AS jsonb[]))
-                      AS s (enrolment, rule, reason, decision)
-                WHERE p.account = :account AND p.enrolment = s.enrolment
+            WITH s AS MATERIALIZED (
+                SELECT s.*, found.tid
+                FROM unnest(CAST(:enrolments AS bigint[]), CAST(:rules AS text[]),
+                            CAST(:reasons AS text[]), CAST(:decisions AS jsonb[]))
+                     AS s (enrolment, rule, reason, decision),
+                LATERAL (SELECT ctid AS tid FROM pending p
+                         WHERE p.account = :account AND p.enrolment = s.enrolment OFFSET 0) found
+            ), taken AS (
+                DELETE FROM pending p USING s WHERE p.ctid = s.tid AND p.enrolment = s.enrolment
                 RETURNING p.*, s.rule, s.reason, s.decision
             )
             INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, detail,

@@ -5,12 +5,13 @@ reminder needs is text, `{% if %}` and filters; without loops, calls and assignm
 cost is bounded by its length, and what can still grow (repetition, output) is counted.
 """
 
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, wraps
 from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, Template, TemplateError, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
+from jinja2.filters import do_round
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from domain.template import Text
@@ -18,8 +19,11 @@ from domain.template import Text
 MAX_OUTPUT = 200_000
 """Characters of one rendered text."""
 
-_LONGEST_VALUE = 100_000
+_LONGEST_VALUE = 20_000
 _MOST_CONCATENATIONS = 50
+_MOST_NODES = 5_000
+_DEEPEST = 30  # Jinja2 takes its third power of time
+_MOST_DIGITS_ROUNDED = 20
 _FILTERS = frozenset(
     [
         "abs",
@@ -49,6 +53,15 @@ _NODES = (
     *(nodes.And, nodes.Or, nodes.Not, nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv),
     *(nodes.Neg, nodes.Pos, nodes.Concat, nodes.Tuple, nodes.Keyword),
 )
+_SAID: dict[type[nodes.Node], str] = {
+    nodes.Assign: "an assignment",
+    nodes.Call: "a call",
+    nodes.For: "a loop",
+    nodes.Getattr: "a part of a value (with a dot)",
+    nodes.Getitem: "a part of a value (in brackets)",
+    nodes.Macro: "a macro",
+    nodes.Pow: "a power",
+}
 
 
 class RenderError(Exception):
@@ -81,7 +94,9 @@ def check_template(text: Text) -> None:
 
 def _fill(source: str, values: Mapping[str, Any], *, html: bool) -> str:
     try:
-        return "".join(_bounded(_compiled(source, html=html).generate(values)))
+        filled = "".join(_bounded(_compiled(source, html=html).generate(values)))
+        filled.encode()  # half a surrogate pair, which a constant can hold, can't be sent
+        return filled  # noqa: TRY300 - with the line above
     except UndefinedError as error:
         raise RenderError(
             f"{error.message}: give it in the customer's or assignment's values"
@@ -112,15 +127,23 @@ def _compiled(source: str, *, html: bool) -> Template:
     except TemplateError as error:
         line = getattr(error, "lineno", None)
         raise RenderError(f"{error.message}" + (f" (line {line})" if line else "")) from None
+    except RecursionError:
+        raise RenderError("it is nested too deeply, or has too long an expression") from None
+    except RenderError:
+        raise
+    except Exception as error:  # noqa: BLE001 - such as a number of more digits than Python reads
+        raise RenderError(f"it can't be read ({type(error).__name__})") from None
 
 
 def _check(template: nodes.Template) -> None:
     concatenated = 0
-    for node in (template, *template.find_all(nodes.Node)):
-        what = type(node).__name__.lower()
+    for number, node in enumerate(_walk(template)):
+        if number > _MOST_NODES:
+            raise RenderError(f"it has more than {_MOST_NODES:,} values, filters and conditions")
         if not isinstance(node, _NODES):
+            what = _SAID.get(type(node), f"{{% {type(node).__name__.lower()} %}}")
             raise RenderError(
-                f"line {node.lineno} has a {what}: templates have text, {{{{ values }}}}, "
+                f"line {node.lineno} has {what}: templates have text, {{{{ values }}}}, "
                 "{% if %} and filters only"
             )
         if isinstance(node, nodes.Filter) and node.name not in _FILTERS:
@@ -128,9 +151,21 @@ def _check(template: nodes.Template) -> None:
                 f"line {node.lineno} has the filter {node.name}; there are: "
                 + ", ".join(sorted(_FILTERS))
             )
+        if isinstance(node, nodes.Test) and node.name not in _PLAIN.tests:
+            raise RenderError(f"line {node.lineno} has the test {node.name}, which there is not")
+        if isinstance(node, nodes.Name) and node.name == "self":
+            raise RenderError(f"line {node.lineno} has self, which is no value's name")
         concatenated += len(node.nodes) if isinstance(node, nodes.Concat) else 0
     if concatenated > _MOST_CONCATENATIONS:
         raise RenderError(f"it joins more than {_MOST_CONCATENATIONS} values with ~")
+
+
+def _walk(node: nodes.Node, depth: int = 0) -> Iterator[nodes.Node]:
+    if depth > _DEEPEST:
+        raise RenderError(f"line {node.lineno} is nested more than {_DEEPEST} deep")
+    yield node
+    for child in node.iter_child_nodes():
+        yield from _walk(child, depth + 1)
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -138,7 +173,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if operator == "*" and not (_is_number(left) and _is_number(right)):
-            raise SecurityError("a text is repeated with *, which templates can't")
+            raise SecurityError("* is for numbers up to 10**30, not for texts")
         result = super().call_binop(context, operator, left, right)
         return _not_too_long(result)
 
@@ -153,6 +188,20 @@ def _not_too_long(value: Any) -> Any:
     return value
 
 
+def _round(value: float, precision: int = 0, method: Any = "common") -> float:
+    if abs(precision) > _MOST_DIGITS_ROUNDED:  # a power of ten is computed
+        raise SecurityError(f"round is for up to {_MOST_DIGITS_ROUNDED} digits")
+    return do_round(value, precision, method)
+
+
+def _bounded_filter(function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)  # also what Jinja2 has marked it with
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        return _not_too_long(function(*args, **kwargs))
+
+    return bounded
+
+
 def _replace(value: str, old: str, new: str) -> str:
     if len(str(value)) + str(value).count(str(old)) * len(str(new)) > _LONGEST_VALUE:
         raise SecurityError(f"a value grows beyond {_LONGEST_VALUE:,} characters")
@@ -161,8 +210,10 @@ def _replace(value: str, old: str, new: str) -> str:
 
 def _environment(*, html: bool) -> _Sandbox:
     environment = _Sandbox(autoescape=html, undefined=StrictUndefined, auto_reload=False)
-    environment.filters = {name: environment.filters[name] for name in _FILTERS}
-    environment.filters["replace"] = _replace
+    environment.filters |= {"replace": _replace, "round": _round}
+    environment.filters = {
+        name: _bounded_filter(environment.filters[name]) for name in sorted(_FILTERS)
+    }
     environment.globals = {}
     return environment
 

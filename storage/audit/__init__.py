@@ -1,0 +1,110 @@
+"""The guarantees as questions to a database, busy or not. docs/audit.md lists them.
+
+All are asked of one snapshot. The engine changes what belongs together in one transaction, so a
+snapshot shows it before or after, never between: what is found is wrong, not in flight.
+"""
+
+from sqlalchemy import Connection, text
+
+from storage.audit.duplicates import DUPLICATES
+from storage.audit.inbox import COMMANDS, OUTCOMES
+from storage.audit.lost import NOTHING_LOST
+from storage.audit.model import Check, CheckResult, Violation
+from storage.audit.places import BOOKKEEPING, COUNTERS, PLACES
+from storage.audit.schema import CONSTRAINTS, KEPT_BY, SCHEMA
+from storage.audit.silence import SILENCE
+
+__all__ = ["CHECKS", "Check", "CheckResult", "Violation", "run_audit"]
+
+CHECKS: tuple[Check, ...] = (
+    *SILENCE,
+    *PLACES,
+    *OUTCOMES,
+    *SCHEMA,
+    *DUPLICATES,
+    *NOTHING_LOST,
+    *COUNTERS,
+    *COMMANDS,
+    *BOOKKEEPING,
+)
+
+SHOWN_AT_MOST = 100
+"""Violations of one check that are kept; the others are counted."""
+
+_READ_AT_ONCE = 1000
+
+
+def run_audit(connection: Connection, account: str | None = None) -> list[CheckResult]:
+    """Ask every question, of one account or all; the connection has no transaction begun yet.
+
+    The transaction that this begins is the caller's to end.
+    """
+    _begin_snapshot(connection)
+    rows = {over: _count(connection, over, account) for over in {check.over for check in CHECKS}}
+    return [_ask(connection, check, account, rows[check.over]) for check in CHECKS]
+
+
+def _begin_snapshot(connection: Connection) -> None:
+    # PostgreSQL refuses the first of these after any other statement: no wider snapshot by mistake.
+    connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    for setting, value in (
+        # Reading bodies between two statements takes longer than a worker may be idle.
+        ("idle_in_transaction_session_timeout", "60s"),
+        # A hash join is linear, whatever is known of a table that nobody has analysed.
+        ("enable_nestloop", "off"),
+        ("work_mem", "64MB"),
+    ):
+        connection.execute(text(f"SET LOCAL {setting} = '{value}'"))
+
+
+def _count(connection: Connection, over: str, account: str | None) -> int:
+    if over == CONSTRAINTS:
+        return len(KEPT_BY)
+    found: int = connection.execute(
+        text(f"SELECT count(*) FROM {over} {_only(over, account)}"), {"account": account}
+    ).scalar_one()
+    return found
+
+
+def _only(over: str, account: str | None) -> str:
+    return "" if account is None or over == CONSTRAINTS else "WHERE account = :account"
+
+
+def _ask(connection: Connection, check: Check, account: str | None, checked: int) -> CheckResult:
+    find = _found if check.judge is None else _judged
+    found, violations = find(connection, check, account)
+    return CheckResult(check, checked, found, tuple(violations))
+
+
+def _found(
+    connection: Connection, check: Check, account: str | None
+) -> tuple[int, list[Violation]]:
+    rows = connection.execute(
+        text(
+            f"SELECT account, customer, detail, count(*) OVER () AS found "
+            f"FROM ({check.sql}) AS wrong {_only(check.over, account)} "
+            "ORDER BY account, customer, detail LIMIT :limit"
+        ),
+        {"account": account, "limit": SHOWN_AT_MOST},
+    ).all()
+    return (rows[0].found if rows else 0), [Violation(*row[:3]) for row in rows]
+
+
+def _judged(
+    connection: Connection, check: Check, account: str | None
+) -> tuple[int, list[Violation]]:
+    """Read row by row: all commands would not fit into memory at once."""
+    assert check.judge is not None, "asked for by the caller"
+    found, violations = 0, []
+    with connection.execute(
+        text(f"SELECT * FROM ({check.sql}) AS judged {_only(check.over, account)}"),
+        {"account": account},
+        execution_options={"stream_results": True, "yield_per": _READ_AT_ONCE},
+    ) as rows:
+        for row in rows:
+            detail = check.judge(row)
+            if detail is not None:
+                found += 1
+                if found <= SHOWN_AT_MOST:
+                    violations.append(Violation(row.account, row.customer, detail))
+    return found, violations
