@@ -31,12 +31,12 @@ class Conversation:
     @classmethod
     async def begin(cls, server: SmtpServer) -> "Conversation":
         """Connect; raises OSError."""
+        # Without happy_eyeballs_delay: cancelled at the wrong moment, that leaks the socket.
         transport, protocol = await asyncio.get_running_loop().create_connection(
             SMTPProtocol,
             server.host,
             server.port,
             ssl=server.tls if server.implicit_tls else None,
-            happy_eyeballs_delay=0.25,
         )
         # From the start: even if this process is killed, the kernel discards what it still holds.
         transport.get_extra_info("socket").setsockopt(

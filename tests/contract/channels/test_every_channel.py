@@ -45,6 +45,15 @@ def test_message_arrives_exactly_as_it_was_given(provider: Provider, message: Me
     assert received.sender.replace('"', "") == message.sender
 
 
+def test_lines_that_begin_with_a_dot_arrive_as_they_are(
+    provider: Provider, message: Message
+) -> None:
+    """A dot alone ends a message in SMTP (RFC 5321 4.5.2); here it is text."""
+    text = "Dear Bob,\n.\n..two\n.x\nthe end"
+    assert hand_over(provider, message._replace(text=text)).answer is Answer.ACCEPTED
+    assert [received.text for received in provider.received()] == [text]
+
+
 def test_key_handed_over_twice_is_there_twice(provider: Provider, message: Message) -> None:
     """Neither a folder nor SMTP deduplicates: who counts messages must see both."""
     hand_over(provider, message)

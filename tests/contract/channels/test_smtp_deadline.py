@@ -74,7 +74,7 @@ def test_server_that_stops_reading_gets_nothing_after_the_deadline(
     """What waits in our buffers is discarded with the connection, not sent when it reads again."""
     smtp_server.script.at["DATA"] = [STOP_READING]
     email = an_email(MORE_THAN_ANY_SOCKET_BUFFER)
-    result = using(smtp_server, lambda it: it.hand_over(email, Deadline.after(0.5)))
+    result = using(smtp_server, lambda it: it.hand_over(email, Deadline.after(1.5)))
     assert result.answer is Answer.TEMPORARY
     smtp_server.script.resumed.set()
     assert isinstance(smtp_server.endings.get(timeout=SIGNAL_SECONDS), ConnectionResetError)

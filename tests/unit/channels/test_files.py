@@ -6,6 +6,8 @@ import json
 import multiprocessing
 import resource
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -120,6 +122,28 @@ def test_message_is_on_the_disk_before_the_answer_with_fsync(
     tmp_path: Path, message: Message
 ) -> None:
     assert hand_over(tmp_path, message, more="?fsync=yes")[0].answer is Answer.ACCEPTED
+
+
+@pytest.mark.parametrize("message", [EMAIL, SMS], ids=["email", "sms"])
+def test_deadline_that_passes_before_the_last_step_leaves_nothing_behind(
+    tmp_path: Path, message: Message
+) -> None:
+    """Here the write waits for a free thread until it is too late."""
+
+    async def scenario() -> Result:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        busy = threading.Event()
+        adapter = channel_from_urls(f"file://{tmp_path}?fsync=yes", message.channel)
+        deadline = Deadline.after(0.1)
+        others = asyncio.create_task(asyncio.to_thread(busy.wait, 10))
+        hand_over = asyncio.create_task(adapter.hand_over(message, deadline))
+        await asyncio.wait([hand_over], timeout=deadline.remaining_seconds + 0.01)
+        busy.set()
+        await others
+        return await hand_over
+
+    assert asyncio.run(scenario()).answer is Answer.NOT_HANDED_OVER
+    assert not any(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
 
 
 def test_email_is_in_its_place_whole_and_nowhere_else(tmp_path: Path) -> None:
