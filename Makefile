@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check soak format clean
+.PHONY: demo test check soak format documents clean
 
 demo: $(READY)
 	$(BIN)/layby demo
@@ -18,6 +18,10 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m ops.documents --check
+
+documents: $(READY)
+	$(BIN)/python -m ops.documents
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,91 @@
+"""The generated documents: `python -m ops.documents` writes them, `--check` tells what is stale."""
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from domain.commands import adapter
+
+FOLDER = Path(__file__).parent.parent / "docs"
+
+
+def commands_schema() -> dict[str, Any]:
+    """JSON Schema of every command, for editors and for producers in any language."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A command of Layby",
+        **adapter().json_schema(),
+    }
+
+
+def asyncapi() -> dict[str, Any]:
+    """AsyncAPI 3.0 of the stream door (https://www.asyncapi.com/docs/reference/specification)."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Layby",
+            "version": version("layby"),
+            "description": "Lifecycle commands in, through a Redis stream.",
+        },
+        "defaultContentType": "application/json",
+        "channels": {
+            "commands": {
+                "address": "layby:commands",
+                "description": "A Redis stream. XADD layby:commands * command '{…}'. A command is "
+                "accepted once its outcome can be read; until then, publish the same id again.",
+                "messages": {"command": {"$ref": "#/components/messages/command"}},
+            }
+        },
+        "operations": {
+            "receiveCommand": {
+                "action": "receive",
+                "channel": {"$ref": "#/channels/commands"},
+                "messages": [{"$ref": "#/channels/commands/messages/command"}],
+            }
+        },
+        "components": {
+            "messages": {
+                "command": {
+                    "name": "command",
+                    "title": "A command, as JSON in the field `command`",
+                    "payload": {"$ref": "./commands.schema.json"},
+                }
+            }
+        },
+    }
+
+
+def documents() -> dict[Path, str]:
+    """Every generated file and what it should hold."""
+    made = {"commands.schema.json": commands_schema(), "asyncapi.json": asyncapi()}
+    return {
+        FOLDER / name: json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+        for name, document in made.items()
+    }
+
+
+def stale() -> list[Path]:
+    """The files that are not what they should be."""
+    return [
+        path
+        for path, content in documents().items()
+        if not path.exists() or path.read_text("utf-8") != content
+    ]
+
+
+def main() -> int:
+    """Write, or with --check only tell."""
+    outdated = stale()
+    if "--check" in sys.argv[1:]:
+        for path in outdated:
+            sys.stderr.write(f"{path} is not current. Run: make documents\n")
+        return 1 if outdated else 0
+    for path, content in documents().items():
+        path.write_text(content, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
