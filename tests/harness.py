@@ -15,6 +15,7 @@ from domain.message import Channel
 from storage import outcomes
 from storage.database import Engine
 from storage.outcomes import Outcome
+from storage.starts import due_queues
 from workers.delivery import Delivery, deliver
 from workers.desk import Desk
 from workers.intake import accept_raw
@@ -135,10 +136,15 @@ class Layby:
         self.must("put_account", test_clock=self.now)
 
     def deliver(self) -> None:
-        """Deliver all that is due."""
-        for channel in Channel:
-            while deliver(self.delivery, self.account, channel):
-                pass
+        """Deliver all that is due, and what that makes due."""
+        while due := self._due():
+            for channel in due:
+                deliver(self.delivery, self.account, channel)
+
+    def _due(self) -> list[Channel]:
+        with self.engine.connect() as connection:
+            pairs = due_queues(connection)
+        return [Channel(channel) for account, channel in pairs if account == self.account]
 
     def one(self, sql: str, **values: Any) -> Any:
         """One value from the database."""
@@ -165,7 +171,9 @@ class Layby:
 
     def texts(self) -> list[dict[str, Any]]:
         lines = self.outbox / "sms.jsonl"
-        return [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
+        return (
+            [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
+        )
 
 
 def soon() -> Deadline:
