@@ -2,8 +2,12 @@
 
 import logging
 import sys
+import traceback
+from types import TracebackType
 
 import structlog
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def configure_logs(process: str, *, readable: bool = False) -> None:
@@ -12,19 +16,42 @@ def configure_logs(process: str, *, readable: bool = False) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
+        structlog.processors.ExceptionRenderer(exception_in_words),
     ]
-    last: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if readable else structlog.processors.JSONRenderer()
-    )
+    last = _for_a_terminal() if readable else structlog.processors.JSONRenderer()
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, last],
+        processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(process=process)
+    if not readable:
+        structlog.contextvars.bind_contextvars(process=process)
     _route_standard_logging(shared, last)
+
+
+def exception_in_words(exc_info: ExcInfo) -> str:
+    """Where it was raised, and of each message the first line: the others can hold values.
+
+    PostgreSQL's DETAIL shows rows, SQLAlchemy shows parameters, tracebacks can show locals.
+    """
+    words: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        words += traceback.format_tb(error.__traceback__)
+        message = str(error).split("\n", 1)[0]
+        words.append(f"{type(error).__module__}.{type(error).__name__}: {message}\n")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "".join(words)
+
+
+def _for_a_terminal() -> structlog.typing.Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        pad_event_to=0,
+        pad_level=False,
+        exception_formatter=structlog.dev.plain_traceback,
+    )
 
 
 def _route_standard_logging(

@@ -75,7 +75,9 @@ def in_time(facts: Facts) -> Skip | None:
     """A step that is later than its schedule allows is not sent any more."""
     late = facts.now - facts.due_at
     if facts.step.when_late is Late.SKIP and late > facts.step.late_after:
-        return Skip("in_time", f"it is {late} late, and {facts.step.late_after} is allowed")
+        return Skip(
+            "in_time", f"{_spoken(late)} late, where {_spoken(facts.step.late_after)} is allowed"
+        )
     return None
 
 
@@ -83,6 +85,14 @@ def in_window(facts: Facts) -> Defer | None:
     """Nothing starts in the closed hours of the customer's day."""
     opens = opening(facts.schedule.window, facts.now, facts.zone)
     return Defer("in_window", opens) if opens > facts.now else None
+
+
+def _spoken(span: timedelta) -> str:
+    """Days and hours, or hours and minutes: as exact as a person asks for."""
+    minutes = int(span.total_seconds() // 60)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [(days, "d"), (hours, "h"), (0 if days else minutes, "min")]
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 min"
 
 
 RULES: tuple[Callable[[Facts], Decision | None], ...] = (

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -110,8 +111,12 @@ def _watch(installation: Installation) -> int:
 
 
 def _add_process(name: str, run: Callable[[Installation], None]) -> None:
-    def process() -> None:
-        configure_logs(name, readable=sys.stderr.isatty())
+    def process(
+        readable: Annotated[
+            bool, typer.Option("--readable", help="Log for a person, as on a terminal.")
+        ] = False,
+    ) -> None:
+        configure_logs(name, readable=readable or sys.stderr.isatty())
         with open_installation(read_settings()) as installation:
             run(installation)
 

@@ -17,9 +17,10 @@ Line = Callable[[str, str], None]
 """Takes a process's name and a line that it wrote."""
 
 # Ends the process when our end of the pipe closes, however we ended (see ops/servers/child.py).
+# The guard has none of the process's output: its end is read from there.
 _GUARDED = """
 exec 3<&0
-( { read -r ended <&3 || kill -s TERM $$; } & )
+( { read -r ended <&3 || kill -s TERM $$; } >/dev/null 2>&1 & )
 exec "$@" 3<&- </dev/null
 """
 
@@ -40,8 +41,11 @@ def environment(installation: Installation) -> dict[str, str]:
 class Family:
     """One child for each name, kept running until `stop`; a child that ends is replaced."""
 
-    def __init__(self, names: list[str], environ: Mapping[str, str], line: Line) -> None:
+    def __init__(
+        self, names: list[str], environ: Mapping[str, str], line: Line, *options: str
+    ) -> None:
         self._environ = dict(environ)
+        self._options = options
         self._line = line
         self._stopping = threading.Event()
         self._children: dict[str, subprocess.Popen[str]] = {}
@@ -55,10 +59,11 @@ class Family:
     def stop(self) -> None:
         """Ask all to finish what is open, and end those that don't in their time."""
         self._stopping.set()
-        for child in self._children.values():
+        children = list(self._children.values())
+        for child in children:
             child.terminate()
         patience = Deadline.after(STOP_WITHIN_MILLISECONDS / 1000 + 5)
-        for child in self._children.values():
+        for child in children:
             try:
                 child.wait(max(0.1, patience.remaining_seconds))
             except subprocess.TimeoutExpired:
@@ -82,7 +87,7 @@ class Family:
 
     def _spawn(self, name: str) -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603 - our own program
-            ["/bin/sh", "-c", _GUARDED, "sh", sys.executable, "-m", "ops", name],
+            ["/bin/sh", "-c", _GUARDED, "sh", sys.executable, "-m", "ops", name, *self._options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

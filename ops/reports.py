@@ -83,7 +83,8 @@ def _unresolved(state: str, account: str | None, limit: int, *, as_json: bool) -
         installation.engine.connect() as connection,
     ):
         rows = reports.unresolved(connection, state, account, limit)
-    screen.table(as_json, rows, none=f"No send is {state}.")
+    none = "No send has failed." if state == "failed" else "There is word of every send."
+    screen.table(as_json, rows, none=none)
 
 
 def explain(customer: str, account: Account = None, json: Json = False) -> None:
@@ -116,7 +117,8 @@ def explain(customer: str, account: Account = None, json: Json = False) -> None:
 
 
 def _who(who: dict[str, Any]) -> str:
-    words = [f"Customer {who['customer']} of {who['account']} is in {who['place']}"]
+    where = "active" if who["place"] == Place.ACTIVE else f"in the directory ({who['place']})"
+    words = [f"Customer {who['customer']} of {who['account']} is {where}"]
     if who["status"]:
         words.append(who["status"].replace("_", " "))
     if who["paused_at"]:
@@ -159,7 +161,7 @@ def _coming(row: dict[str, Any]) -> str:
 
 def _why_nothing(who: dict[str, Any]) -> str:
     if who["place"] != Place.ACTIVE:
-        return f"the customer is in {who['place']}, and only active customers get reminders."
+        return "only active customers get reminders."
     return "the customer is on no schedule."
 
 

@@ -26,7 +26,7 @@ def up(
     settings = read_settings()
     with open_installation(settings) as installation:
         screen.note(f"{installation.servers.said}\nData: {home_of(settings)}")
-        family = Family(list(PROCESSES), environment(installation), _print)
+        family = Family(list(PROCESSES), environment(installation), _print, "--readable")
         try:
             if sample:
                 _sample(installation)
