@@ -1,0 +1,164 @@
+"""The command line on a real database: what operators see, and the exit status."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from harness import KEY, Layby
+
+from domain.message import Answer, Result
+from ops.servers import Servers
+from storage import settles
+from workers.settling import settle_open
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(database_url: str, servers: Servers, tmp_path: Path) -> Run:
+    """Run `layby` as a person would, on this test's database."""
+
+    def layby(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        settings = {
+            "LAYBY_DATABASE_URL": database_url,
+            "LAYBY_REDIS_URL": servers.redis_url,
+            "LAYBY_SECRET_KEY": KEY.decode(),
+            "LAYBY_HOME": str(tmp_path / "home"),
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "ops", *arguments],
+            env={**os.environ, **settings, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=tmp_path,
+        )
+
+    return layby
+
+
+def test_customers_lists_where_everybody_is(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    layby.on_schedule("ann")
+    layby.add("bob")
+    everybody = json.loads(run("customers", "--json").stdout)
+    assert [(row["customer"], row["place"], row["schedules"]) for row in everybody] == [
+        ("ann", "active", 1),
+        ("bob", "reserve", 0),
+    ]
+    told = run("customers", "--place", "reserve")
+    assert "bob" in told.stdout
+    assert "ann" not in told.stdout
+
+
+def test_explain_tells_what_happened_by_whom_what_did_not_and_what_comes(
+    layby: Layby, run: Run
+) -> None:
+    layby.set_up()
+    layby.must("add_customer", customers=["ann"], profile={"phone": "+33612345678"})
+    layby.must("activate", customers=["ann"], source="crm", reason="signed")
+    layby.must("assign_schedule", customers=["ann"], schedule="dunning")
+    layby.deliver()
+    told = run("explain", "ann").stdout
+    assert "Customer ann of acme is active" in told
+    assert "from crm: signed" in told
+    assert "step 1 by email: skipped (reachable: the customer has no email address)" in told
+    assert "dunning v1 step 2 of 3: will be due by sms" in told
+    layby.must("move_to_directory", customers=["ann"])
+    told = run("explain", "ann").stdout
+    assert "step 2 by sms: cancelled (moved)" in told
+    assert "only active customers get reminders" in told
+    story = json.loads(run("explain", "ann", "--json").stdout)
+    assert story["customer"]["place"] == "archived"
+    assert story["coming"] == []
+
+
+def test_explain_says_so_where_there_is_no_such_customer(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    told = run("explain", "nobody")
+    assert told.returncode == 1
+    assert told.stderr.strip() == "There is no customer nobody. See: layby customers"
+
+
+def test_queues_tells_what_is_due_later_and_started(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    layby.on_schedule("ann", "bob")
+    layby.deliver()
+    layby.on_schedule("cid")
+    layby.accept("pause", customers=["cid"])
+    rows = {row["queue"]: row for row in json.loads(run("queues", "--json").stdout)}
+    assert (rows["email"]["due"], rows["email"]["later"]) == (1, 0)
+    assert (rows["sms"]["due"], rows["sms"]["later"]) == (0, 2)
+    assert rows["lifecycle"]["due"] == 1
+
+
+def test_failed_and_unknown_are_listed_and_an_unknown_is_resolved(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    layby.on_schedule("ann")
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE customers SET email = 'not an address'")
+    layby.deliver()
+    (failed,) = json.loads(run("failed", "--json").stdout)
+    assert (failed["customer"], failed["rule"]) == ("ann", "permanent")
+    assert "not an address" not in failed["detail"]
+    _leave_unknown(layby)
+    (unknown,) = json.loads(run("unknown", "list", "--json").stdout)
+    resolve = ("unknown", "resolve", "acme", str(unknown["send"]), "sent")
+    assert run(*resolve).returncode == 0
+    assert run(*resolve).returncode == 1
+    assert run("unknown", "list").stdout.strip() == "There is word of every send."
+
+
+def _leave_unknown(layby: Layby) -> None:
+    """The next step starts, and nobody ever hears of it."""
+    layby.travel(timedelta(days=1))
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql(
+            """
+            WITH taken AS (DELETE FROM pending RETURNING *)
+            INSERT INTO started (account, token, enrolment, slot, customer, step, channel,
+                                 planned_at, attempts, template, template_version, recipient_hash,
+                                 decision, business_at, lease_seconds, worker)
+            SELECT account, gen_random_uuid(), enrolment, slot, customer, step, channel, planned_at,
+                   1, 'nudge', 1, '', '{}', now(), 30, 'gone' FROM taken
+            """
+        )
+        open_ = settles.open_starts(connection)
+    settle_open(layby.engine, open_, Result(Answer.UNKNOWN, "no word"))
+
+
+def test_check_finds_every_mistake(run: Run) -> None:
+    good = run("check", "--json")
+    assert good.returncode == 0, good.stdout
+    assert {row["what"] for row in json.loads(good.stdout)} == {
+        "home",
+        "database",
+        "schema",
+        "secret key",
+        "redis",
+        "email",
+        "sms",
+    }
+    bad = run("check", "--json", LAYBY_EMAIL_URL="smpt://relay", LAYBY_SECRET_KEY="x" * 32)
+    assert bad.returncode == 1
+    broken = {row["what"] for row in json.loads(bad.stdout) if row["result"] == "broken"}
+    assert broken >= {"email"}
+
+
+def test_a_misspelt_setting_is_told_with_the_right_one(run: Run) -> None:
+    told = run("customers", LAYBY_EMIAL_URL="file://x")
+    assert told.returncode == 1
+    assert "Did you mean LAYBY_EMAIL_URL?" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_wrong_usage_has_a_status_of_its_own(run: Run) -> None:
+    assert run("nonesuch").returncode == 2
+    assert run("send").returncode == 2
+    assert run("customers", "--place", "nowhere").returncode == 2
