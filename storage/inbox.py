@@ -149,16 +149,22 @@ def quarantine(
             """
         ),
         {
-            "account": account,
-            "command": kept_as,
-            "kind": kind,
-            "raw": raw.replace("\x00", "\N{SYMBOL FOR NULL}"),  # PostgreSQL's text has no NUL
+            "account": _storable(account),
+            "command": _storable(kept_as),
+            "kind": _storable(kind),
+            "raw": _storable(raw),
             "digest": digest,
             "door": door,
             "problem": problem,
         },
     )
     return kept_as
+
+
+def _storable(given: str) -> str:
+    # PostgreSQL's text has no NUL and no lone surrogates.
+    visible = given.replace("\x00", "\N{SYMBOL FOR NULL}")
+    return visible.encode("utf-8", "backslashreplace").decode()
 
 
 def quarantined_raw(connection: Connection, account: str, command: str) -> str:
@@ -174,7 +180,7 @@ def quarantined_raw(connection: Connection, account: str, command: str) -> str:
 
 
 def _digest(body: str) -> str:
-    return hashlib.sha256(body.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def setup_before(connection: Connection, account: str, seq: int) -> list[int]:

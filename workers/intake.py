@@ -17,7 +17,7 @@ import structlog
 
 from domain.commands import UnreadableCommandError, read_command
 from storage import inbox
-from storage.database import Connection, Engine, transact
+from storage.database import Connection, DatabaseError, Engine, first_line, is_lost, transact
 from storage.inbox import Accepted
 from workers.broker import Bell
 
@@ -30,6 +30,7 @@ _READ_AT_MOST = 200
 _BLOCK_MILLISECONDS = 500
 
 Entry = tuple[bytes, dict[bytes, bytes]]
+Accept = Callable[[Connection, dict[bytes, bytes]], Accepted | None]
 
 
 class Intake:
@@ -55,7 +56,11 @@ class Intake:
         # What is taken in is deleted, so whatever is in the stream is for us.
         if not self._client.xread({STREAM: "0-0"}, count=1, block=_BLOCK_MILLISECONDS):
             return 0
-        entries, accepted = transact(self._engine, self._take_in, patience_seconds=float("inf"))
+        try:
+            entries, accepted = self._transact(_accept)
+        except DatabaseError:
+            # One entry spoils the batch: each on its own, and the culprit is set aside.
+            entries, accepted = self._transact(_accept_or_set_aside)
         if entries:
             self._acknowledge([entry_id for entry_id, _ in entries])
         for one in accepted:
@@ -63,10 +68,13 @@ class Intake:
                 self._bell.command(one.account, one.seq)
         return len(entries)
 
-    def _take_in(self, connection: Connection) -> tuple[list[Entry], list[Accepted | None]]:
-        inbox.lock_intake(connection)
-        entries = self._read()
-        return entries, [_accept(connection, fields) for _, fields in entries]
+    def _transact(self, accept: Accept) -> tuple[list[Entry], list[Accepted | None]]:
+        def take_in(connection: Connection) -> tuple[list[Entry], list[Accepted | None]]:
+            inbox.lock_intake(connection)
+            entries = self._read()
+            return entries, [accept(connection, fields) for _, fields in entries]
+
+        return transact(self._engine, take_in, patience_seconds=float("inf"))
 
     def _read(self) -> list[Entry]:
         try:
@@ -105,6 +113,20 @@ def _accept(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | No
     return accept_raw(connection, raw, "stream")
 
 
+def _accept_or_set_aside(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | None:
+    try:
+        with connection.begin_nested():
+            return _accept(connection, fields)
+    except DatabaseError as error:
+        if is_lost(error):
+            raise
+        problem = f"The database can't keep it: {first_line(error)}."
+        inbox.quarantine(
+            connection, raw=_text(fields.get(FIELD, b"")), door="stream", problem=problem
+        )
+        return None
+
+
 def accept_raw(connection: Connection, raw: bytes, door: str) -> Accepted | None:
     """Accept a command as it came, or keep it in quarantine (None)."""
     try:
@@ -133,7 +155,7 @@ def quarantined(connection: Connection, raw: str, door: str, problem: str) -> st
 def _name_of(raw: str) -> tuple[str, str | None, str]:
     try:
         given = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", None, ""
     if not isinstance(given, dict):
         return "", None, ""
