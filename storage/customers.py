@@ -157,8 +157,8 @@ def give_slots(
     )
 
 
-def purge(connection: Connection, account: str, customers: Sequence[str]) -> None:
-    """Delete customers, and their details from the commands that brought them."""
+def purge(connection: Connection, account: str, customers: Sequence[str], seq: int) -> None:
+    """Delete customers, and their details from the commands before this one that brought them."""
     connection.execute(
         text(
             """
@@ -167,13 +167,13 @@ def purge(connection: Connection, account: str, customers: Sequence[str]) -> Non
                 WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
                 RETURNING account, customer
             )
-            UPDATE commands c SET body = c.body - 'profile'
+            UPDATE commands c SET body = c.body || '{"profile": {}}'
             FROM gone JOIN command_targets t USING (account, customer)
             WHERE c.account = t.account AND c.seq = t.seq AND c.targets = 1
-              AND c.state <> 'accepted' AND c.body ? 'profile'
+              AND c.seq < :seq AND c.body ? 'profile'
             """
         ),
-        {"account": account, "customers": list(customers)},
+        {"account": account, "customers": list(customers), "seq": seq},
     )
 
 

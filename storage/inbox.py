@@ -137,9 +137,15 @@ def quarantine(
     command: str | None = None,
     kind: str = "",
 ) -> str:
-    """Keep what can't be read, as it came, with the reason; returns the id it is kept under."""
+    """Keep what can't be read, as it came, with the reason; returns the id it is kept under.
+
+    Its own id, if it has one that is free; else a name made of its content, so that the same again
+    is kept once and another one is kept beside it.
+    """
     digest = _digest(raw)
     kept_as = command or f"unreadable-{digest[:16]}"
+    if _is_taken(connection, _storable(account), _storable(kept_as), digest):
+        kept_as = f"{kept_as}#{digest[:12]}"
     connection.execute(
         text(
             """
@@ -159,6 +165,14 @@ def quarantine(
         },
     )
     return kept_as
+
+
+def _is_taken(connection: Connection, account: str, command: str, digest: str) -> bool:
+    found = connection.execute(
+        text("SELECT digest FROM commands WHERE account = :account AND command = :command"),
+        {"account": account, "command": command},
+    ).scalar_one_or_none()
+    return found is not None and found != digest
 
 
 def _storable(given: str) -> str:

@@ -52,12 +52,18 @@ def _refuse_newer(connection: Connection) -> None:
         )
 
 
+_ROLE_SETTINGS = {
+    # A frozen worker must not hold a slot: the server ends its transaction.
+    "idle_in_transaction_session_timeout": "2s",
+    "tcp_user_timeout": "10s",
+    # Statements on batches are short; compiling one costs more than running it.
+    "jit": "off",
+}
+
+
 def _guard_role(connection: Connection) -> None:
-    """A frozen worker must not hold a slot: the server ends its transaction (DESIGN, section 4)."""
-    for setting, value in (
-        ("idle_in_transaction_session_timeout", "2s"),
-        ("tcp_user_timeout", "10s"),
-    ):
+    """Settings that every connection of this role to this database carries."""
+    for setting, value in _ROLE_SETTINGS.items():
         connection.execute(
             text(
                 f"""DO $$ BEGIN EXECUTE format(

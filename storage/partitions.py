@@ -9,7 +9,9 @@ def make_partitions(connection: Connection) -> None:
     """Make this month's partition and the coming ones; those that exist stay as they are.
 
     Rows of a month without one go to `sends_default`, so that a clock that jumps loses nothing.
+    A new one locks the ledger for a moment; behind a long reader it gives up, and settling goes on.
     """
+    connection.execute(text("SET LOCAL lock_timeout = '2s'"))
     connection.execute(
         text(
             """

@@ -100,13 +100,14 @@ _SETTLE = """
                  WHERE c.account = :account AND c.customer = t.customer OFFSET 0) c
     ), ledger AS (
         INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, detail,
-                           decision, planned_at, business_at, send, token, attempts, template,
-                           template_version, recipient_hash, provider, provider_id)
+                           decision, planned_at, business_at, send, token, slot, started_at,
+                           attempts, template, template_version, recipient_hash, provider,
+                           provider_id)
         SELECT account, enrolment, step, customer, channel,
                CASE WHEN state = 'pending' THEN 'cancelled' ELSE state END,
                CASE WHEN state = 'pending' THEN end_reason ELSE rule END,
-               detail, decision, planned_at, :now, send, token, attempts, template,
-               template_version, recipient_hash, provider, provider_id
+               detail, decision, planned_at, :now, send, token, slot, started_at, attempts,
+               template, template_version, recipient_hash, provider, provider_id
         FROM over WHERE state <> 'pending' OR NOT live
     )
     SELECT send, enrolment, step, slot, customer, channel, planned_at, attempts, state, live,

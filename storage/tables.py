@@ -278,6 +278,8 @@ sends = Table(
     # Of what was started; null for what never was.
     Column("send", BigInteger),
     Column("token", Uuid),
+    Column("slot", BigInteger),
+    Column("started_at", Moment),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
     Column("template", Text),
     Column("template_version", Integer),

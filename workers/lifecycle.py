@@ -29,6 +29,7 @@ from domain.refusal import Refusal
 from storage import accounts, customers, inbox, journal, silence
 from storage.database import Connection, Engine, transact
 from storage.inbox import Line, Target
+from storage.journal import Entry
 from workers import profiles, schedules, setup
 from workers.work import Work
 
@@ -195,6 +196,9 @@ def _directory_full(
         return
     held = schedules.hold(work, staying)
     for state in staying:
+        work.entries.append(
+            Entry(state.customer, "customer_paused", {"because": "the directory is full"}, seq)
+        )
         work.refused(
             seq,
             state,
@@ -238,7 +242,8 @@ def purge(work: Work, seq: int, here: list[CustomerState]) -> None:
                     "is kept as proof. Leave it in reserve, where it hears nothing.",
                 ),
             )
-    customers.purge(work.connection, work.account.account, [state.customer for state in going])
+    names = [state.customer for state in going]
+    customers.purge(work.connection, work.account.account, names, seq)
     for state in going:
         work.room.leave_directory()
         work.applied(seq, state, "customer_purged")

@@ -58,8 +58,8 @@ PLACES = (
         "customers",
         _SLOT_IFF_ACTIVE,
         "Find out who wrote to the tables by hand. A slot too many: stop delivery and delete it "
-        "with all that hangs from it. One too few: move the customer to the directory and "
-        "reactivate it.",
+        "with all that hangs from it. One too few: insert it before any command for the customer "
+        "is sent, for a move counts on it.",
     ),
     Check(
         "G2",

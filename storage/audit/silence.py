@@ -113,7 +113,7 @@ _QUIET_UNSAID = """
 """
 
 _LEAK = (
-    "Pause the account's delivery and keep the database as it is: this is a defect of the engine. "
+    "Stop the delivery processes and keep the database as it is: this is a defect of the engine. "
     "Report it with `layby explain CUSTOMER`."
 )
 
@@ -124,8 +124,8 @@ SILENCE = (
         "Is every pending send of an active customer, under its own slot?",
         "pending",
         _PENDING_OF_INACTIVE,
-        "Stop the delivery processes, find out who switched the foreign keys off, and move the "
-        "customer to the directory again.",
+        "Stop the delivery processes, delete that pending row, and find out who switched the "
+        "foreign keys off. To repeat the move takes nothing out: it was done.",
     ),
     Check(
         "G1",
@@ -133,7 +133,8 @@ SILENCE = (
         "Is nothing pending for an enrolment that is held?",
         "pending",
         _PENDING_WHILE_HELD,
-        "Pause the customer again: that takes the pending send out.",
+        "Stop the delivery processes and delete that pending row: another pause leaves what is "
+        "held as it is. Report it.",
     ),
     Check(
         "G1",

@@ -121,6 +121,8 @@ CREATE TABLE sends (
     settled_at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
     send BIGINT,
     token UUID,
+    slot BIGINT,
+    started_at TIMESTAMP WITH TIME ZONE,
     attempts SMALLINT DEFAULT '0' NOT NULL,
     template TEXT,
     template_version INTEGER,

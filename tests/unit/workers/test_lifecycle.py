@@ -254,3 +254,26 @@ def test_journal_tells_what_happened_by_which_command(layby: Layby) -> None:
         "WHERE j.customer = 'ann' ORDER BY entry DESC LIMIT 1"
     )
     assert rows == [("customer_moved", {"cancelled": 1}, move.id)]
+
+
+def test_a_purge_applied_with_the_add_leaves_no_details_either(layby: Layby) -> None:
+    layby.set_up()
+    layby.accept("add_customer", customers=["ann"], profile={"email": "ann@example.org"})
+    purge = layby.accept("purge", customers=["ann"])
+    again = layby.accept("add_customer", customers=["ann"], profile={"email": "new@example.org"})
+    layby.apply(purge)
+    assert layby.outcome(again).state == "applied"
+    bodies = layby.one("SELECT string_agg(body::text, '') FROM commands")
+    assert "ann@example.org" not in bodies
+    assert layby.one("SELECT email FROM customers") == "new@example.org"
+
+
+def test_unreadable_commands_with_one_id_are_all_kept(layby: Layby) -> None:
+    layby.set_up()
+    layby.add("ann")
+    layby.must("activate", id="used", customers=["ann"])
+    for reason in (1, 2, 2):
+        layby.accept("activate", id="used", customers=[], reason=str(reason))
+    kept = layby.rows("SELECT command FROM commands WHERE state = 'quarantined'")
+    assert len(kept) == 2
+    assert layby.outcome("used").state == "applied"

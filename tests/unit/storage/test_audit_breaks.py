@@ -1,0 +1,213 @@
+"""For each check, what a defect, a restore or a person at the tables could do, and to whom."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+import psycopg
+import pytest
+from harness import Layby
+from sqlalchemy import make_url
+from test_audit_history import execute, found, live_through
+
+from ops.servers import Servers
+from storage.audit import CHECKS
+from storage.database import connect
+
+
+@pytest.fixture(scope="module")
+def template(
+    servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The history, lived through once, that each test's own database is copied from."""
+    name = f"history_{uuid4().hex[:8]}"
+    with psycopg.connect(servers.database_url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+        url = make_url(servers.database_url).set(database=name)
+        engine = connect(url.render_as_string(hide_password=False))
+        with Layby(engine, Path(tmp_path_factory.mktemp("outbox"))) as layby:
+            live_through(layby)
+        engine.dispose()
+        yield name
+        server.execute(f"DROP DATABASE {name}".encode())
+
+
+class Break(NamedTuple):
+    """Statements that break one thing only. No customer: of a command, an account, the schema."""
+
+    customer: str | None
+    sql: str
+
+
+_NO_KEYS = "SET LOCAL session_replication_role = replica;"
+_LEDGER = """
+    INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, planned_at,
+                       business_at)
+    SELECT account, enrolment, {step}, customer, channel, '{state}', 'moved', now(), now()
+    FROM pending WHERE customer = 'ann';
+"""
+_PAUSE_OF_PAM = "kind = 'pause' AND body->'customers' ? 'pam'"
+
+BREAKS: dict[str, Break] = {
+    "pending_of_inactive": Break(
+        "ann",
+        _NO_KEYS
+        + _LEDGER.format(step="step", state="cancelled")
+        + """
+        UPDATE enrolments SET slot = NULL, ended_at = now(), end_reason = 'moved'
+        WHERE customer = 'ann';
+        DELETE FROM slots WHERE customer = 'ann';
+        UPDATE customers SET place = 'archived' WHERE customer = 'ann';
+        UPDATE counters SET active = active - 1, directory = directory + 1
+        """,
+    ),
+    "pending_while_held": Break(
+        "pip",
+        """
+        INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at, due_at)
+        SELECT account, enrolment, slot, customer, step, channel, planned_at, now()
+        FROM started WHERE customer = 'pip';
+        DELETE FROM started WHERE customer = 'pip'
+        """,
+    ),
+    "paused_not_held": Break("ann", "UPDATE slots SET paused_at = now() WHERE customer = 'ann'"),
+    "started_while_paused": Break(
+        "sam",
+        """
+        UPDATE slots SET paused_at = now() WHERE customer = 'sam';
+        UPDATE enrolments SET held = 'paused' WHERE customer = 'sam'
+        """,
+    ),
+    "started_after_end": Break(
+        "max",
+        """
+        UPDATE sends SET state = 'sent', send = 987654, token = gen_random_uuid()
+        WHERE customer = 'max' AND state = 'cancelled'
+        """,
+    ),
+    "quiet_in_progress": Break(
+        "ida", "UPDATE command_targets SET quiet_at = now() WHERE customer = 'ida' AND open <> '{}'"
+    ),
+    "quiet_unsaid": Break(
+        "pat",
+        """
+        UPDATE command_targets SET quiet_at = NULL WHERE customer = 'pat' AND open IS NOT NULL;
+        UPDATE commands SET done_at = done_at - interval '1 day' WHERE done_at IS NOT NULL
+        """,
+    ),
+    "slot_iff_active": Break("abe", "DELETE FROM slots WHERE customer = 'abe'"),
+    "enrolled_without_slot": Break(
+        "max",
+        _NO_KEYS
+        + """
+        UPDATE enrolments
+        SET slot = 424242, ended_at = NULL, end_reason = NULL, held = 'paused', step = step + 1
+        WHERE customer = 'max'
+        """,
+    ),
+    "targets_counted": Break(
+        None,
+        "UPDATE command_targets SET state = 'superseded' "
+        "WHERE customer = 'ray' AND state = 'refused'",
+    ),
+    "outcome_told": Break(None, f"UPDATE commands SET state = 'partly' WHERE {_PAUSE_OF_PAM}"),
+    "applied_unjournaled": Break("ray", "DELETE FROM journal WHERE customer = 'ray'"),
+    "constraint_gone": Break(None, "ALTER TABLE slots DROP CONSTRAINT slots_customers_fkey"),
+    "delivered_twice": Break(
+        "ann",
+        """
+        INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, planned_at,
+                           business_at, send, token)
+        SELECT account, enrolment, step, customer, channel, 'unknown', rule, planned_at,
+               business_at, 987654, token
+        FROM sends WHERE customer = 'ann' AND state = 'sent'
+        """,
+    ),
+    "started_and_pending": Break(
+        "ann",
+        """
+        INSERT INTO started (account, token, enrolment, slot, customer, step, channel, planned_at,
+                             attempts, template, template_version, recipient_hash, decision,
+                             business_at, lease_seconds, worker)
+        SELECT account, gen_random_uuid(), enrolment, slot, customer, step, channel, planned_at, 1,
+               'hello', 1, 'a hash', '{}', now(), 30, 'test'
+        FROM pending WHERE customer = 'ann'
+        """,
+    ),
+    "number_twice": Break(
+        "carl",
+        """
+        UPDATE sends SET send = (SELECT send FROM sends WHERE customer = 'carl' AND step = 0)
+        WHERE customer = 'carl' AND step = 1
+        """,
+    ),
+    "to_come_again": Break("ann", _LEDGER.format(step="step", state="failed")),
+    "not_at_cursor": Break("ann", _LEDGER.format(step="step + 1", state="failed")),
+    "stalled": Break("ann", "DELETE FROM pending WHERE customer = 'ann'"),
+    "held_for_nothing": Break("zoe", "UPDATE slots SET paused_at = NULL WHERE customer = 'zoe'"),
+    "step_lost": Break("ann", "DELETE FROM sends WHERE customer = 'ann' AND step = 0"),
+    "end_unaccounted": Break("pat", "DELETE FROM sends WHERE customer = 'pat'"),
+    "cursor_past_schedule": Break(
+        "pat", "UPDATE enrolments SET end_reason = 'completed' WHERE customer = 'pat'"
+    ),
+    "two_outcomes": Break("ann", _LEDGER.format(step="0", state="skipped")),
+    "open_vanished": Break(
+        "pat",
+        "UPDATE command_targets SET open = open || CAST(987654 AS bigint) "
+        "WHERE customer = 'pat' AND open IS NOT NULL",
+    ),
+    "lease_long_over": Break(
+        "sam",
+        "UPDATE started SET started_at = started_at - interval '1 day' WHERE customer = 'sam'",
+    ),
+    "due_long_ago": Break(
+        "ann",
+        """
+        UPDATE accounts SET test_now = NULL;
+        UPDATE pending SET due_at = now() + interval '1 day';
+        UPDATE pending SET due_at = now() - interval '1 day' WHERE customer = 'ann'
+        """,
+    ),
+    "counters_equal_counts": Break(None, "UPDATE counters SET active = active + 1"),
+    "finished_while_waiting": Break(
+        "pat",
+        """
+        UPDATE command_targets t SET state = 'waiting', open = NULL FROM commands c
+        WHERE c.seq = t.seq AND t.customer = 'pat' AND c.kind = 'record';
+        UPDATE commands SET applied = 0 WHERE kind = 'record'
+        """,
+    ),
+    "accepted_for_nobody": Break(
+        None, f"UPDATE commands SET state = 'accepted', done_at = NULL WHERE {_PAUSE_OF_PAM}"
+    ),
+    "body_unreadable": Break(
+        None, f"UPDATE commands SET body = body - 'customers' WHERE {_PAUSE_OF_PAM}"
+    ),
+    "not_kept": Break(None, "UPDATE commands SET raw = NULL WHERE state = 'quarantined'"),
+    "content_twice": Break(
+        None,
+        "UPDATE commands SET digest = (SELECT digest FROM commands WHERE kind = 'record') "
+        f"WHERE {_PAUSE_OF_PAM}",
+    ),
+    "accepted_long_ago": Break(
+        None,
+        "UPDATE commands SET received_at = received_at - interval '1 day' WHERE state = 'accepted'",
+    ),
+    "belongs_to_enrolment": Break(
+        "abe", "UPDATE sends SET customer = 'abe' WHERE customer = 'ann' AND step = 0"
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "broken"), BREAKS.items(), ids=BREAKS.keys())
+def test_check_finds_whom_it_concerns_and_no_other_check_does(
+    layby: Layby, name: str, broken: Break
+) -> None:
+    execute(layby, broken.sql)
+    assert found(layby) == {name: [broken.customer]}
+
+
+def test_every_check_has_a_case_that_breaks_it() -> None:
+    """A check that was never seen to find anything can't be trusted."""
+    assert sorted(BREAKS) == sorted(check.name for check in CHECKS)
