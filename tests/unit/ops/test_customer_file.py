@@ -1,0 +1,132 @@
+"""Reading customers from a CSV: what is taken, what is rejected and why, what is no CSV at all."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.customer_file import CustomerFileError, read_customer_file
+
+HEADER = "id,name,email,phone,country,zone,language,amount"
+GOOD = "c-1,Amélie Roux,amelie@example.com,06 39 98 00 01,FR,Europe/Paris,fr,12.50"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "customers.csv"
+
+
+def rejection(path: Path, row: str) -> str:
+    path.write_text(f"{HEADER}\n{row}\n", encoding="utf-8")
+    file = read_customer_file(path)
+    assert not file.customers
+    return file.rejected[0].reason
+
+
+def test_row_becomes_a_normalised_profile_and_unknown_columns_its_values(path: Path) -> None:
+    path.write_text(f"{HEADER}\n{GOOD}\n", encoding="utf-8")
+    (row,) = read_customer_file(path).customers
+    assert (row.line, row.customer) == (2, "c-1")
+    assert row.profile.phone == "+33639980001"
+    assert row.profile.values == {"amount": "12.50"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_dialects_of_spreadsheets_are_read_alike(
+    path: Path, encoding: str, delimiter: str, ending: str
+) -> None:
+    lines = [HEADER.replace(",", delimiter), GOOD.replace(",", delimiter), ""]
+    path.write_bytes(ending.join(lines).encode(encoding))
+    (row,) = read_customer_file(path).customers
+    assert row.profile.name == "Amélie Roux"
+
+
+def test_names_of_columns_may_have_capitals_and_spaces(path: Path) -> None:
+    path.write_text(" Customer ID ,E-Mail,Time Zone,Due date\nc-1,a@example.com,Asia/Tokyo,x\n")
+    (row,) = read_customer_file(path).customers
+    assert (row.customer, row.profile.zone) == ("c-1", "Asia/Tokyo")
+    assert row.profile.values == {"due_date": "x"}
+
+
+def test_empty_cells_are_not_given_and_blank_lines_are_passed_over(path: Path) -> None:
+    path.write_text(f"{HEADER}\n\nc-1,,,,,,,\n,,,,,,,\n")
+    file = read_customer_file(path)
+    assert [row.line for row in file.customers] == [3]
+    assert not file.customers[0].profile.model_fields_set - {"values"}
+    assert not file.rejected
+
+
+def test_line_numbers_count_the_lines_inside_quotes(path: Path) -> None:
+    """A person looks for the line in an editor, not for the row."""
+    path.write_text(
+        f'{HEADER}\nc-1,"Two\nlines\u2028",,,,,,\nc-2,,nowhere,,,,,\n', encoding="utf-8"
+    )
+    file = read_customer_file(path)
+    assert [row.line for row in file.rejected] == [4]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("c-1,A,marie@@example.com,,,,,", "email: is not an email address"),
+        ("c-1,A,,+44 7700 90,,,,", "phone: is not a telephone number"),
+        ("c-1,A,,0612345678,,,,", "phone: is not a telephone number"),
+        ("c-1,A,,,,Europe/Pariss,,", "zone: is not an IANA time zone"),
+        ("c-1,A,,,France,,,", "country: "),
+        ("c-1,A,,,,,french,", "language: "),
+        (",A,,,,,,", "the id is missing"),
+        ("c 1,A,,,,,,", "id: must begin with"),
+        ("c-1,A,,,,,,1,284.50", "has 9 fields, and the header names 8"),
+        ("c-1,A,", "has 3 fields, and the header names 8"),
+    ],
+)
+def test_wrong_row_is_rejected_with_its_reason(path: Path, row: str, reason: str) -> None:
+    assert rejection(path, row).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "row",
+    ["c-1,A,marie.secret@@example.com,,,,,", "c-1,A,,+1 555 73,,,,", "c-1,A,,,,Mars/Secret,,"],
+)
+def test_reason_says_nothing_of_what_the_row_says(path: Path, row: str) -> None:
+    reason = rejection(path, row)
+    assert not any(part in reason.lower() for part in ("secret", "marie", "555"))
+
+
+def test_second_row_of_an_id_is_rejected_and_the_first_stays(path: Path) -> None:
+    path.write_text(f"{HEADER}\nc-1,First,,,,,,\nc-1,Second,,,,,,\n")
+    file = read_customer_file(path)
+    assert [row.profile.name for row in file.customers] == ["First"]
+    assert file.rejected[0].reason == "the id is already on line 2"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf\r\n \r\n", "is empty"),
+        (b"PK\x03\x04\x14\x00\x06\x00", "is a spreadsheet or an archive"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "is a spreadsheet or an archive"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a binary file"),
+        ("id,name\nc-1,A\n".encode("utf-16"), "is in UTF-16"),
+        ("id,name\nc-1,Amélie\n".encode("latin-1"), "not in UTF-8: line 2"),
+        (b"c-1,Tom,tom@example.com\nc-2,Ann,ann@example.com\n", "has no header that Layby knows"),
+        (b"Dear all, here is the list that you wanted.\n", "has no header that Layby knows"),
+        (b"name,email\nTom,tom@example.com\n", "has no column id"),
+        (b"id,E-Mail,email\nc-1,,\n", "has the column email twice"),
+        (b"id,100%\nc-1,x\n", "name of column 2"),
+        (b'id,name\nc-1,"never closed\nc-2,B\n', "is not a CSV from line 2 on"),
+    ],
+)
+def test_file_that_is_no_customer_list_is_refused_whole(
+    path: Path, content: bytes, message: str
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(CustomerFileError, match=message):
+        read_customer_file(path)
+
+
+def test_file_that_is_not_there_is_told(path: Path) -> None:
+    with pytest.raises(CustomerFileError, match="No such file"):
+        read_customer_file(path)
