@@ -93,16 +93,18 @@ def put_plan(connection: Connection, put: PutAccount) -> None:
     )
 
 
-def read_room(connection: Connection, account: str) -> Room:
-    """What the plan has free, as committed; `commit_room` has the last word."""
+def read_account_and_room(connection: Connection, account: str) -> tuple[Account, Room] | None:
+    """An account and what its plan has free, as committed; `commit_room` has the last word."""
     row = connection.execute(
         text(
-            "SELECT active, active_limit, directory, directory_limit FROM counters "
-            "WHERE account = :account"
+            f"""
+            SELECT a.*, c.active, c.active_limit, c.directory, c.directory_limit
+            FROM ({_ACCOUNT}) AS a JOIN counters c ON c.account = :account
+            """
         ),
         {"account": account},
-    ).one()
-    return Room(*row)
+    ).one_or_none()
+    return (Account(*row[:9]), Room(*row[9:])) if row else None
 
 
 def commit_room(connection: Connection, account: str, room: Room) -> bool:

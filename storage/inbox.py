@@ -197,11 +197,11 @@ def _digest(body: str) -> str:
     return hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def setup_before(connection: Connection, account: str, seq: int) -> list[int]:
-    """Set-up commands of the account that come before this one and are not applied yet."""
+def setup_until(connection: Connection, account: str, seq: int) -> list[int]:
+    """Set-up commands of the account not applied yet, up to this one and with it if it is one."""
     rows = connection.execute(
         text(
-            "SELECT seq FROM commands WHERE account = :account AND seq < :seq "
+            "SELECT seq FROM commands WHERE account = :account AND seq <= :seq "
             "AND state = 'accepted' AND targets = 0 ORDER BY seq"
         ),
         {"account": account, "seq": seq},

@@ -47,15 +47,15 @@ def apply_command(engine: Engine, account: str, seq: int) -> bool:
     True: a test clock travelled, and sends may be due at once.
     """
     with engine.connect() as connection:
-        earlier = inbox.setup_before(connection, account, seq)
-    travelled = False
-    for number in [*earlier, seq]:
-        travelled |= transact(engine, partial(setup.apply, account=account, seq=number))
-    after = ""
-    while waiting := _customers_waiting(engine, account, seq, after):
+        set_up = inbox.setup_until(connection, account, seq)
+        waiting = inbox.customers_waiting(connection, account, seq, "", CHUNK)
+    travelled = [
+        transact(engine, partial(setup.apply, account=account, seq=number)) for number in set_up
+    ]
+    while waiting:
         apply_to(engine, account, waiting)
-        after = waiting[-1]
-    return travelled
+        waiting = _customers_after(engine, account, seq, waiting)
+    return any(travelled)
 
 
 def apply_to(engine: Engine, account: str, names: list[str]) -> None:
@@ -67,9 +67,11 @@ def apply_to(engine: Engine, account: str, names: list[str]) -> None:
             continue
 
 
-def _customers_waiting(engine: Engine, account: str, seq: int, after: str) -> list[str]:
+def _customers_after(engine: Engine, account: str, seq: int, done: list[str]) -> list[str]:
+    if len(done) < CHUNK:
+        return []
     with engine.connect() as connection:
-        return inbox.customers_waiting(connection, account, seq, after, CHUNK)
+        return inbox.customers_waiting(connection, account, seq, done[-1], CHUNK)
 
 
 def _apply(connection: Connection, account_id: str, names: list[str]) -> None:
@@ -77,11 +79,12 @@ def _apply(connection: Connection, account_id: str, names: list[str]) -> None:
     waiting = inbox.waiting_targets(connection, account_id, names)
     if not waiting:
         return
-    account = accounts.read_account(connection, account_id)
-    if account is None:
+    known = accounts.read_account_and_room(connection, account_id)
+    if known is None:
         inbox.write_lines(connection, account_id, [_no_account(target) for target in waiting])
         return
-    work = Work(connection, account, accounts.read_room(connection, account_id))
+    account, room = known
+    work = Work(connection, account, room)
     for turn in _turns(waiting):
         states = customers.read_states(connection, account_id, [t.customer for t in turn])
         for _, targets in groupby(turn, key=lambda target: target.seq):
