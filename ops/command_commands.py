@@ -14,7 +14,7 @@ from domain.commands import Command, CommandState, UnreadableCommandError, read_
 from ops.installation import Installation, open_installation
 from ops.screen import Account, Json, Limit, UserError, screen
 from storage import inbox, outcomes
-from storage.inbox import Accepted
+from storage.database import Connection
 from storage.outcomes import Outcome
 
 app = typer.Typer(help="What became of commands.", no_args_is_help=True)
@@ -43,10 +43,10 @@ def send(
         with installation.engine.begin() as connection:
             accepted = [inbox.accept(connection, command, "send") for command in commands]
         bell = installation.bell()
-        for one in accepted:
-            if one.fresh:
-                bell.command(one.account, one.seq)
-        results = _await(installation, accepted, wait, timeout)
+        for account in {one.account for one in accepted if one.fresh}:
+            bell.waiting(account)
+        sent = [(one.account, one.command) for one in accepted]
+        results = _await(installation, sent, wait, timeout)
     _print(results, json)
     if any(result.state in _NOT_WELL for result in results):
         raise typer.Exit(1)
@@ -75,14 +75,12 @@ def _read(number: int, line: str) -> Command:
 
 
 def _await(
-    installation: Installation, accepted: list[Accepted], wait: str | None, timeout: float
+    installation: Installation, sent: list[tuple[str, str]], wait: str | None, timeout: float
 ) -> list[Outcome]:
     deadline = Deadline.after(timeout)
     while True:
         with installation.engine.connect() as connection:
-            found = [
-                outcomes.read_outcome(connection, one.account, one.command) for one in accepted
-            ]
+            found = [outcomes.read_outcome(connection, *names) for names in sent]
         results = [one for one in found if one is not None]
         open_ = [
             one
@@ -161,27 +159,33 @@ def list_(
 
 @app.command("replay")
 def replay(command: str, account: Account = None, json: Json = False) -> None:
-    """Read a quarantined command again, after an upgrade or a correction of what it needed."""
+    """Try again what could not be read or applied, after an upgrade or a correction."""
     with open_installation(read_settings()) as installation:
         found = _find(installation, command, account)
-        if found.state is not CommandState.QUARANTINED:
-            raise UserError(
-                f"Command {command} is {found.state.value}: only what is quarantined can be "
-                "replayed. To do it again, send it with a new id."
-            )
         with installation.engine.begin() as connection:
-            raw = inbox.quarantined_raw(connection, found.account, found.id)
-            try:
-                accepted = inbox.accept(connection, read_command(raw), "replay")
-            except UnreadableCommandError as error:
-                raise UserError(f"Command {command} still can't be read: {error}") from None
-        if not accepted.fresh:
-            raise UserError(
-                f"Command {command} can't be replayed: its id {accepted.command} belongs to "
-                "another command. Send it with an id of its own."
-            )
-        installation.bell().command(accepted.account, accepted.seq)
-        _print(_await(installation, [accepted], "done", 10.0), json)
+            if not inbox.replay(connection, found.account, found.id):
+                found = _read_again(connection, found)
+        installation.bell().waiting(found.account)
+        _print(_await(installation, [(found.account, found.id)], "done", 10.0), json)
+
+
+def _read_again(connection: Connection, found: Outcome) -> Outcome:
+    if found.state is not CommandState.QUARANTINED:
+        raise UserError(
+            f"Command {found.id} is {found.state.value}: only what could not be read or applied "
+            "can be replayed. To do it again, send it with a new id."
+        )
+    raw = inbox.quarantined_raw(connection, found.account, found.id)
+    try:
+        accepted = inbox.accept(connection, read_command(raw), "replay")
+    except UnreadableCommandError as error:
+        raise UserError(f"Command {found.id} still can't be read: {error}") from None
+    if not accepted.fresh:
+        raise UserError(
+            f"Command {found.id} can't be replayed: its id {accepted.command} belongs to another "
+            "command. Send it with an id of its own."
+        )
+    return found.model_copy(update={"account": accepted.account, "id": accepted.command})
 
 
 def _find(installation: Installation, command: str, account: str | None) -> Outcome:

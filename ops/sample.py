@@ -22,13 +22,9 @@ def load_sample(installation: Installation) -> str:
     with installation.engine.begin() as connection:
         if read_account(connection, ACCOUNT) is not None:
             return f"The account {ACCOUNT} is there already."
-        accepted = [
+        for command in _numbered(_commands()):
             inbox.accept(connection, read_command(json.dumps(command, default=str)), "sample")
-            for command in _numbered(_commands())
-        ]
-    bell = installation.bell()
-    for one in accepted:
-        bell.command(one.account, one.seq)
+    installation.bell().waiting(ACCOUNT)
     return (
         f"The account {ACCOUNT} has {_ACTIVE} active customers: see layby customers, and "
         f"layby explain CUSTOMER. Their first messages go to {installation.settings.email_url}."

@@ -17,20 +17,18 @@ from workers.settling import settle_open
 
 log = structlog.get_logger()
 
-_BELL_LOST_SECONDS = 2
-_RING_AT_MOST = 1000
 _NO_WORD = Result(Answer.UNKNOWN, "no word of it by its deadline")
 
 
 def ring(engine: Engine, bell: Bell) -> int:
-    """Ring for every account and channel with something due, and for commands left waiting."""
+    """Ring for every account and channel with something due, and for commands that wait."""
     with engine.connect() as connection:
         due = starts.due_queues(connection)
-        waiting = inbox.accepted_before(connection, _BELL_LOST_SECONDS, _RING_AT_MOST)
+        waiting = inbox.accounts_waiting(connection)
     for account, channel in due:
         bell.due(account, channel)
-    for account, seq in waiting:
-        bell.command(account, seq)
+    for account in waiting:
+        bell.waiting(account)
     return len(due) + len(waiting)
 
 

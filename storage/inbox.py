@@ -197,28 +197,26 @@ def _digest(body: str) -> str:
     return hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def setup_until(connection: Connection, account: str, seq: int) -> list[int]:
-    """Set-up commands of the account not applied yet, up to this one and with it if it is one."""
+def setup_waiting(connection: Connection, account: str) -> list[int]:
+    """Set-up commands of the account not applied yet, in order."""
     rows = connection.execute(
         text(
-            "SELECT seq FROM commands WHERE account = :account AND seq <= :seq "
+            "SELECT seq FROM commands WHERE account = :account "
             "AND state = 'accepted' AND targets = 0 ORDER BY seq"
         ),
-        {"account": account, "seq": seq},
+        {"account": account},
     )
     return [row.seq for row in rows]
 
 
-def customers_waiting(
-    connection: Connection, account: str, seq: int, after: str, limit: int
-) -> list[str]:
-    """The next customers that a command waits for, by id."""
+def customers_waiting(connection: Connection, account: str, limit: int) -> list[str]:
+    """Customers of the account for whom something waits, those of the oldest commands first."""
     rows = connection.execute(
         text(
-            "SELECT customer FROM command_targets WHERE account = :account AND seq = :seq "
-            "AND customer > :after AND state = 'waiting' ORDER BY customer LIMIT :limit"
+            "SELECT DISTINCT customer FROM (SELECT customer FROM command_targets "
+            "WHERE account = :account AND state = 'waiting' ORDER BY seq LIMIT :limit) AS oldest"
         ),
-        {"account": account, "seq": seq, "after": after, "limit": limit},
+        {"account": account, "limit": limit},
     )
     return [row.customer for row in rows]
 
@@ -334,14 +332,66 @@ _WRITE_LINES = """
 """
 
 
-def accepted_before(connection: Connection, seconds: float, limit: int) -> list[tuple[str, int]]:
-    """Commands whose bell seems lost: accepted this long ago and not applied yet."""
+def set_aside(connection: Connection, account: str, customer: str, problem: str) -> None:
+    """Refuse a customer's first waiting command, which can't be applied, until `replay`."""
+    seq = connection.execute(
+        text(
+            "SELECT min(seq) FROM command_targets "
+            "WHERE account = :account AND customer = :customer AND state = 'waiting'"
+        ),
+        {"account": account, "customer": customer},
+    ).scalar_one()
+    if seq is not None:
+        line = Line(customer, seq, "refused", CANNOT_APPLY, problem)
+        write_lines(connection, account, [line])
+
+
+CANNOT_APPLY = "cannot_apply"
+"""The code of a refusal that is not the command's fault."""
+
+
+def replay(connection: Connection, account: str, command: str) -> bool:
+    """Let what could not be applied wait again; False: there is nothing of that."""
+    return (
+        connection.execute(
+            text(
+                """
+                WITH again AS (
+                    UPDATE command_targets t SET state = 'waiting', code = NULL, message = NULL
+                    FROM commands c
+                    WHERE c.account = :account AND c.command = :command
+                      AND t.account = c.account AND t.seq = c.seq AND t.code = :code
+                    RETURNING t.account, t.seq
+                )
+                UPDATE commands c SET state = 'accepted', problem = NULL, done_at = NULL,
+                       refused = refused - (SELECT count(*) FROM again)
+                WHERE c.account = :account AND c.command = :command
+                  AND (EXISTS (SELECT 1 FROM again)
+                       OR (c.state = 'quarantined' AND c.body IS NOT NULL))
+                """
+            ),
+            {"account": account, "command": command, "code": CANNOT_APPLY},
+        ).rowcount
+        == 1
+    )
+
+
+def accounts_waiting(connection: Connection) -> list[str]:
+    """Accounts with commands not applied yet, found by skipping from one to the next."""
     rows = connection.execute(
         text(
-            "SELECT account, seq FROM commands WHERE state = 'accepted' "
-            "AND received_at < statement_timestamp() - make_interval(secs => :seconds) "
-            "ORDER BY seq LIMIT :limit"
-        ),
-        {"seconds": seconds, "limit": limit},
+            """
+            WITH RECURSIVE waiting AS (
+                (SELECT account FROM commands WHERE state = 'accepted' ORDER BY account LIMIT 1)
+                UNION ALL
+                SELECT later.account FROM waiting, LATERAL (
+                    SELECT c.account FROM commands c
+                    WHERE c.state = 'accepted' AND c.account > waiting.account
+                    ORDER BY c.account LIMIT 1
+                ) later
+            )
+            SELECT account FROM waiting
+            """
+        )
     )
-    return [(row.account, row.seq) for row in rows]
+    return [row.account for row in rows]

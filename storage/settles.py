@@ -62,7 +62,7 @@ def settle(
 
     What goes back to pending is only taken out here; if its enrolment has ended, it is cancelled.
     """
-    columns = list(zip(*settled, strict=True))
+    columns = _in_order(settled)
     rows = connection.execute(
         text(_SETTLE),
         {
@@ -75,6 +75,12 @@ def settle(
 
 
 _FIELDS = tuple(f"{field}s" for field in Settled._fields)
+
+
+def _in_order(settled: Sequence[Settled]) -> list[tuple[object, ...]]:
+    # By id: a rescue, a late worker and a second try may hold the same rows at the same time.
+    return list(zip(*sorted(settled, key=lambda one: one.send), strict=True))
+
 
 # Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py.
 _SETTLE = """
@@ -121,7 +127,7 @@ def resolve_late(connection: Connection, account: str, settled: Sequence[Settled
 
     Their sequence has gone on, so a definite no for now is a no for good.
     """
-    columns = list(zip(*settled, strict=True))
+    columns = _in_order(settled)
     return connection.execute(
         text(
             """

@@ -324,8 +324,8 @@ commands = Table(
     UniqueConstraint("account", "seq"),
     one_of("state", CommandState),
     CheckConstraint("applied + refused + superseded <= targets", name="targets_counted_once"),
-    # What is not applied yet, for lost bells; the past does not slow it.
-    Index("commands_accepted_idx", "seq", postgresql_where=text("state = 'accepted'")),
+    # What is not applied yet; the past does not slow it.
+    Index("commands_accepted_idx", "account", "seq", postgresql_where=text("state = 'accepted'")),
     # Set-up commands come before the customers' commands that follow them.
     Index(
         "commands_setup_idx",
@@ -360,6 +360,8 @@ command_targets = Table(
         "seq",
         postgresql_where=text("state = 'waiting'"),
     ),
+    # All that waits in an account, in order.
+    Index("command_targets_next_idx", "account", "seq", postgresql_where=text("state = 'waiting'")),
     Index("command_targets_seq_idx", "account", "seq", "customer"),
     # What the sweep watches until it is quiet.
     Index(

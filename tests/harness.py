@@ -19,7 +19,7 @@ from storage.starts import due_queues
 from workers.delivery import Delivery, deliver
 from workers.desk import Desk
 from workers.intake import accept_raw
-from workers.lifecycle import apply_command
+from workers.lifecycle import apply_waiting
 
 KEY = b"0123456789abcdef0123456789abcdef"
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)  # a Monday
@@ -79,8 +79,8 @@ class Layby:
         return str(command["id"])
 
     def apply(self, command: str) -> Outcome:
-        """Apply an accepted command, as the lifecycle worker does."""
-        apply_command(self.engine, self.account, self._seqs[command])
+        """Apply what waits, as the lifecycle worker does."""
+        apply_waiting(self.engine, self.account)
         return self.outcome(command)
 
     def send(self, kind: str, **fields: Any) -> Outcome:

@@ -7,15 +7,18 @@ from domain.message import Channel
 from storage.database import Engine
 from workers.broker import APPLY, LIFECYCLE, RedisBell
 from workers.delivery import Delivery, deliver
-from workers.lifecycle import apply_command
+from workers.lifecycle import apply_waiting
 
 
 def declare_lifecycle(broker: RedisBroker, bell: RedisBell, engine: Engine) -> None:
     """The actor that applies commands."""
 
-    def apply(account: str, seq: int) -> None:
-        bell.answered(f"{LIFECYCLE}:{account}:{seq}")
-        if apply_command(engine, account, seq):
+    def apply(account: str) -> None:
+        bell.answered(f"{LIFECYCLE}:{account}")
+        applied = apply_waiting(engine, account)
+        if applied.more:
+            bell.waiting(account)
+        if applied.travelled:
             for channel in Channel:
                 bell.due(account, channel.value)
 

@@ -17,7 +17,7 @@ from redis.retry import Retry
 log = structlog.get_logger()
 
 LIFECYCLE = "lifecycle"
-APPLY = "apply_command"
+APPLY = "apply_waiting"
 
 _RING_LIVES_SECONDS = 5
 """How long a ring that nobody answered keeps others from being made."""
@@ -30,8 +30,8 @@ class BrokerUnreachableError(Exception):
 class Bell(Protocol):
     """What rings for work. Failing to ring is no error: the next tick rings again."""
 
-    def command(self, account: str, seq: int) -> None:
-        """A command waits to be applied."""
+    def waiting(self, account: str) -> None:
+        """Commands of an account wait to be applied."""
 
     def due(self, account: str, channel: str) -> None:
         """Sends of an account are due on a channel."""
@@ -83,8 +83,8 @@ class RedisBell:
         self._broker = broker
         self._client: redis.Redis = broker.client
 
-    def command(self, account: str, seq: int) -> None:
-        self._ring(f"{LIFECYCLE}:{account}:{seq}", LIFECYCLE, APPLY, account, seq)
+    def waiting(self, account: str) -> None:
+        self._ring(f"{LIFECYCLE}:{account}", LIFECYCLE, APPLY, account)
 
     def due(self, account: str, channel: str) -> None:
         self._ring(f"{channel}:{account}", channel, channel, account, channel)

@@ -63,9 +63,8 @@ class Intake:
             entries, accepted = self._transact(_accept_or_set_aside)
         if entries:
             self._acknowledge([entry_id for entry_id, _ in entries])
-        for one in accepted:
-            if one is not None and one.fresh:
-                self._bell.command(one.account, one.seq)
+        for account in {one.account for one in accepted if one is not None and one.fresh}:
+            self._bell.waiting(account)
         return len(entries)
 
     def _transact(self, accept: Accept) -> tuple[list[Entry], list[Accepted | None]]:

@@ -7,12 +7,17 @@ its statements (storage/silence.py).
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import groupby
+from typing import NamedTuple
 
+import structlog
+
+from config.machine_time import Deadline
 from domain.commands import (
     Activate,
     AddCustomer,
     AssignSchedule,
     Command,
+    CommandState,
     IfFull,
     MoveToDirectory,
     Pause,
@@ -27,51 +32,100 @@ from domain.customer import CustomerState
 from domain.journey import ENDS_SILENCE, SILENCING, Place, allowed, wrong_place
 from domain.refusal import Refusal
 from storage import accounts, customers, inbox, journal, silence
-from storage.database import Connection, Engine, transact
+from storage.database import (
+    Connection,
+    DatabaseError,
+    Engine,
+    first_line,
+    is_conflict,
+    is_lost,
+    transact,
+)
 from storage.inbox import Line, Target
 from storage.journal import Entry
 from workers import profiles, schedules, setup
 from workers.work import Work
 
+log = structlog.get_logger()
+
 CHUNK = 100
 """Customers held in one transaction at most."""
+
+TURN_SECONDS = 2
+"""How long one account is served before the others have their turn."""
 
 
 class RoomTakenError(Exception):
     """Others took the plan's last places while we decided: begin the transaction anew."""
 
 
-def apply_command(engine: Engine, account: str, seq: int) -> bool:
-    """Apply a command to every customer it still waits for; the set-up before it comes first.
+class Applied(NamedTuple):
+    """What one turn came to."""
 
-    True: a test clock travelled, and sends may be due at once.
-    """
-    with engine.connect() as connection:
-        set_up = inbox.setup_until(connection, account, seq)
-        waiting = inbox.customers_waiting(connection, account, seq, "", CHUNK)
-    travelled = [
-        transact(engine, partial(setup.apply, account=account, seq=number)) for number in set_up
-    ]
-    while waiting:
-        apply_to(engine, account, waiting)
-        waiting = _customers_after(engine, account, seq, waiting)
-    return any(travelled)
+    travelled: bool
+    """A test clock was moved, and sends may be due at once."""
+    more: bool
+    """The turn ended before the work did."""
+
+
+def apply_waiting(engine: Engine, account: str) -> Applied:
+    """Apply what waits in an account, for a turn: set-up first, then by age."""
+    turn = Deadline.after(TURN_SECONDS)
+    travelled = False
+    while not turn.passed:
+        with engine.connect() as connection:
+            set_up = inbox.setup_waiting(connection, account)
+            waiting = inbox.customers_waiting(connection, account, CHUNK)
+        for seq in set_up:
+            travelled |= _apply_set_up(engine, account, seq)
+        if waiting:
+            apply_to(engine, account, waiting)
+        elif not set_up:
+            return Applied(travelled, more=False)
+    return Applied(travelled, more=True)
+
+
+def _apply_set_up(engine: Engine, account: str, seq: int) -> bool:
+    try:
+        return transact(engine, partial(setup.apply, account=account, seq=seq))
+    except Exception as error:
+        if _is_passing(error):
+            raise
+        log.exception("cannot_apply", account=account, seq=seq)
+        problem = _cannot_apply(f"account {account}", error)
+        state = CommandState.QUARANTINED
+        transact(engine, lambda c: inbox.finish_setup(c, account, seq, state, problem))
+        return False
 
 
 def apply_to(engine: Engine, account: str, names: list[str]) -> None:
-    """Apply all that waits for these customers."""
-    while True:
-        try:
-            return transact(engine, lambda connection: _apply(connection, account, names))
-        except (RoomTakenError, customers.AppearedError):
-            continue
+    """Apply all that waits for these customers; what can't be applied is set aside alone."""
+    try:
+        transact(engine, partial(_apply, account_id=account, names=names))
+    except (RoomTakenError, customers.AppearedError):
+        apply_to(engine, account, names)
+    except Exception as error:
+        if _is_passing(error):
+            raise
+        if len(names) > 1:
+            for name in names:
+                apply_to(engine, account, [name])
+        else:
+            log.exception("cannot_apply", account=account, customer=names[0])
+            problem = _cannot_apply(f"customer {names[0]}", error)
+            transact(engine, lambda c: inbox.set_aside(c, account, names[0], problem))
 
 
-def _customers_after(engine: Engine, account: str, seq: int, done: list[str]) -> list[str]:
-    if len(done) < CHUNK:
-        return []
-    with engine.connect() as connection:
-        return inbox.customers_waiting(connection, account, seq, done[-1], CHUNK)
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, DatabaseError) and (is_lost(error) or is_conflict(error))
+
+
+def _cannot_apply(whom: str, error: Exception) -> str:
+    what = first_line(error) if isinstance(error, DatabaseError) else type(error).__name__
+    return (
+        f"A command for {whom} can't be applied ({what}), and this is not its fault. "
+        "See the lifecycle process's log, mend what it says, then: layby command replay ID"
+    )
 
 
 def _apply(connection: Connection, account_id: str, names: list[str]) -> None:

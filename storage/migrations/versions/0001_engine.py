@@ -52,7 +52,7 @@ CREATE TABLE commands (
     CONSTRAINT commands_targets_counted_once CHECK (applied + refused + superseded <= targets)
 );
 
-CREATE INDEX commands_accepted_idx ON commands (seq) WHERE state = 'accepted';
+CREATE INDEX commands_accepted_idx ON commands (account, seq) WHERE state = 'accepted';
 
 CREATE INDEX commands_setup_idx ON commands (account, seq) WHERE state = 'accepted' AND targets = 0;
 
@@ -191,6 +191,8 @@ CREATE TABLE command_targets (
     CONSTRAINT command_targets_commands_fkey FOREIGN KEY(account, seq) REFERENCES commands (account, seq),
     CONSTRAINT command_targets_state_known CHECK (state IN ('waiting', 'applied', 'refused', 'superseded'))
 );
+
+CREATE INDEX command_targets_next_idx ON command_targets (account, seq) WHERE state = 'waiting';
 
 CREATE INDEX command_targets_seq_idx ON command_targets (account, seq, customer);
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from harness import START, Layby
 
+from storage import inbox
 from storage.outcomes import Outcome
 
 
@@ -277,3 +278,48 @@ def test_unreadable_commands_with_one_id_are_all_kept(layby: Layby) -> None:
     kept = layby.rows("SELECT command FROM commands WHERE state = 'quarantined'")
     assert len(kept) == 2
     assert layby.outcome("used").state == "applied"
+
+
+SPOIL = """
+    CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'spoilt'; END $$;
+"""
+
+
+def test_what_cannot_be_applied_is_set_aside_alone_and_can_be_replayed(layby: Layby) -> None:
+    """Kept with its reason (G7); the others of its chunk are applied, and it comes back whole."""
+    layby.set_up()
+    layby.on_schedule("ann", "bad", "cid")
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql(
+            SPOIL + "CREATE TRIGGER spoil BEFORE DELETE ON slots FOR EACH ROW "
+            "WHEN (OLD.customer = 'bad') EXECUTE FUNCTION spoil()"
+        )
+    outcome = layby.send("move_to_directory", customers=["ann", "bad", "cid"])
+    assert (outcome.state, outcome.applied) == ("partly", 2)
+    code, message = refusal(outcome)
+    assert code == "cannot_apply"
+    assert "spoilt" in message
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER spoil ON slots")
+        assert inbox.replay(connection, layby.account, outcome.id)
+    assert layby.apply(outcome.id).applied == 3
+    with layby.engine.begin() as connection:
+        assert not inbox.replay(connection, layby.account, outcome.id)
+
+
+def test_set_up_that_cannot_be_applied_holds_up_nobody(layby: Layby) -> None:
+    layby.set_up()
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql(
+            SPOIL + "CREATE TRIGGER spoil BEFORE INSERT ON template_versions FOR EACH ROW "
+            "EXECUTE FUNCTION spoil()"
+        )
+    definition = {"channel": "sms", "default_language": "en", "texts": {"en": {"text": "new"}}}
+    outcome = layby.send("put_template", template="nudge", definition=definition)
+    assert outcome.state == "quarantined"
+    layby.add("ann")
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER spoil ON template_versions")
+        assert inbox.replay(connection, layby.account, outcome.id)
+    assert layby.apply(outcome.id).state == "applied"
