@@ -9,6 +9,7 @@ claim them at once: a customer's commands never overtake one another.
 """
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -42,14 +43,14 @@ class Intake:
         self._bell = bell
         self._reader = reader
 
-    def run(self, stopping: Callable[[], bool], pause: Callable[[float], None]) -> None:
+    def run(self, stopping: Callable[[], bool]) -> None:
         """Read until told to stop; a server that is away is waited for."""
         while not stopping():
             try:
                 self.read_once()
             except redis.RedisError as error:
                 log.warning("redis_away", reason=str(error))
-                pause(1.0)
+                time.sleep(1.0)
 
     def read_once(self) -> int:
         """Wait a moment for entries, and take in those there are; returns how many."""
