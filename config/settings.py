@@ -5,8 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 PREFIX = "LAYBY_"
 DATABASE_SCHEMES = ("postgresql://", "postgres://")
@@ -17,16 +16,17 @@ class SettingsError(Exception):
     """A setting is wrong; the message names each one and says what to do."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting of every process. None means: use the private servers in `home`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     home: Path | None = None
-    database_url: str | None = None
-    redis_url: str | None = None
-    email_url: str = "file://outbox"
-    sms_url: str = "file://outbox"
+    # URLs can hold a password.
+    database_url: str | None = Field(default=None, repr=False)
+    redis_url: str | None = Field(default=None, repr=False)
+    email_url: str = Field(default="file://outbox", repr=False)
+    sms_url: str = Field(default="file://outbox", repr=False)
     secret_key: SecretStr | None = None
     servers: str = "any"
 
@@ -65,7 +65,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     values = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environ.items()
-        if name.startswith(PREFIX) and value != "" and not _is_unknown(name)
+        if name in _known() and value != ""
     }
     try:
         settings = Settings.model_validate(values)
@@ -94,6 +94,9 @@ def _is_unknown(name: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, _known(), n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"Known settings: {', '.join(_known())}."
+    # Without the prefix, which would make all of them alike.
+    short = [known.removeprefix(PREFIX) for known in _known()]
+    near = difflib.get_close_matches(name.removeprefix(PREFIX), short, n=1, cutoff=0.7)
+    known = ", ".join(_known())
+    hint = f"Did you mean {PREFIX}{near[0]}?" if near else f"Known settings: {known}."
     return f"{name} is no setting of Layby. {hint}"

@@ -1,11 +1,15 @@
 """The commands: one model each, the same through every door."""
 
+import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -17,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from domain.contact import Country, Zone
+from domain.contact import Country, Language, Zone
 from domain.journey import Kind, Place
 from domain.profile import Name, Profile, Values
 from domain.quota import DIRECTORY_TIMES_ACTIVE
@@ -38,6 +42,17 @@ AccountId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 
 
+def _in_our_times(when: date) -> date:
+    # Further out, arithmetic overflows in Python or in the database's driver.
+    if not 1900 <= when.year < 2200:  # noqa: PLR2004 - the message says them
+        raise ValueError("is not between the years 1900 and 2199")
+    return when
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_our_times)]
+Day = Annotated[date, AfterValidator(_in_our_times)]
+
+
 class Envelope(BaseModel):
     """What every command carries."""
 
@@ -46,7 +61,7 @@ class Envelope(BaseModel):
     id: Id
     account: AccountId
     kind: Kind
-    issued_at: AwareDatetime | None = None
+    issued_at: Moment | None = None
     source: Line | None = None
     reason: Line | None = None
 
@@ -70,11 +85,11 @@ class PutAccount(Envelope):
     directory_limit: Annotated[int, Field(ge=0, le=500_000_000)] | None = None
     zone: Zone | None = None
     country: Country | None = None
-    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] | None = None
+    language: Language | None = None
     name: Name | None = None
     email_from: Annotated[str, StringConstraints(max_length=320)] | None = None
     sms_from: Annotated[str, StringConstraints(max_length=20)] | None = None
-    test_clock: AwareDatetime | None = None
+    test_clock: Moment | None = None
     """Makes a new account a test account; later, travels forward. A live account has none."""
 
     @model_validator(mode="after")
@@ -179,7 +194,7 @@ class AssignSchedule(CustomerCommand):
     kind: Literal[Kind.ASSIGN_SCHEDULE]
     schedule: ScheduleName
     reference: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
-    due_date: date | None = None
+    due_date: Day | None = None
     values: Values = Field(default_factory=dict)
 
 
@@ -205,7 +220,7 @@ class Payment(BaseModel):
     )
     amount: Annotated[str, StringConstraints(pattern=r"^\d{1,15}(\.\d{1,4})?$")] | None = None
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
-    paid_at: AwareDatetime | None = None
+    paid_at: Moment | None = None
 
 
 class Record(CustomerCommand):
@@ -260,27 +275,107 @@ def adapter() -> TypeAdapter[Command]:
 
 def read_command(raw: str | bytes) -> Command:
     """Parse one JSON command; raises UnreadableCommandError."""
-    if len(raw) > MAX_BYTES:
+    given = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
+    if len(given) > MAX_BYTES:
         raise UnreadableCommandError(
-            f"It is {len(raw):,} bytes long, and {MAX_BYTES:,} is the limit. Send several commands."
+            f"It is {len(given):,} bytes long, and {MAX_BYTES:,} is the limit. Send several "
+            "commands."
         )
     try:
-        return adapter().validate_json(raw)
+        command = adapter().validate_json(given)
     except ValidationError as error:
         raise UnreadableCommandError(in_words(error)) from None
+    if b"\\u0000" in given:
+        _refuse_nul(json.loads(given))
+    return command
+
+
+def _refuse_nul(given: object) -> None:
+    path = next(_paths_of_nul((), given), None)
+    if path is not None:
+        raise UnreadableCommandError(
+            f"{_path(path)}has a NUL character (\\u0000), which the database can't keep"
+        )
+
+
+def _paths_of_nul(path: tuple[int | str, ...], given: object) -> Iterator[tuple[int | str, ...]]:
+    match given:
+        case str() if "\0" in given:
+            yield path
+        case dict():
+            for name, value in given.items():
+                yield from _paths_of_nul((*path, name), value)
+        case list():
+            for number, value in enumerate(given):
+                yield from _paths_of_nul((*path, number), value)
 
 
 def in_words(error: ValidationError) -> str:
     """Every mistake of a validation, without the values that were given (they may be personal)."""
-    return "; ".join(
-        f"{_path(problem['loc'])}{problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors(include_input=False, include_url=False)
-    )
+    problems = error.errors(include_input=False, include_url=False)
+    locs = [problem["loc"] for problem in problems]
+    problems = [
+        problem
+        for problem in problems
+        if not _follows_from_another(problem["type"], problem["loc"], locs)
+    ]
+    said = [
+        f"{_path(problem['loc'])}{_said(problem['type'], problem['msg'], problem.get('ctx', {}))}"
+        for problem in problems[:_MOST_SAID]
+    ]
+    more = len(problems) - _MOST_SAID
+    return "; ".join([*said, f"and {more:,} more"] if more > 0 else said)
+
+
+_MOST_SAID = 20
+
+
+def _follows_from_another(
+    kind: str, loc: tuple[int | str, ...], locs: list[tuple[int | str, ...]]
+) -> bool:
+    # A list whose items are wrong is also reported as too short.
+    return kind == "too_short" and any(other != loc and other[: len(loc)] == loc for other in locs)
+
+
+def _said(kind: str, message: str, context: dict[str, Any]) -> str:
+    match kind:
+        case "union_tag_not_found":
+            return "kind: is missing"
+        case "union_tag_invalid":
+            return f"kind: is not one of {', '.join(Kind)}"
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return "is not a JSON object"
+        case "tuple_type" | "list_type" | "frozen_set_type":
+            return "is not a list"
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "is not a field here"
+        case "too_short":
+            return f"needs at least {context['min_length']}"
+        case "too_long":
+            return f"has more than {context['max_length']:,}"
+        case "enum" | "literal_error":
+            return "is not " + re.sub(r"<[^:>]+: ('[^']*')>", r"\1", context["expected"])
+        case "value_error":
+            return message.removeprefix("Value error, ")
+        case _:
+            return message
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,49}")
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    parts = [part for part in loc if part not in set(Kind)]
-    return ".".join(str(part) for part in parts) + ": " if parts else ""
+    """`profile.values.amount: `; what is no name but a given text in a name's place is left out."""
+    parts = loc[1:] if loc and loc[0] in set(Kind) else loc
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "[key]":
+            path += f".{part if _NAME.fullmatch(part) else '…'}"
+    return f"{path.removeprefix('.')}: " if path else ""
 
 
 def order_of(command: Command, received_at: datetime) -> datetime:

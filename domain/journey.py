@@ -84,19 +84,23 @@ def wrong_place(kind: Kind, customer: str, place: Place | None) -> Refusal:
     if place is None:
         return Refusal(
             "unknown_customer",
-            f"Cannot {doing}: there is no such customer. Add it first with add_customer.",
+            f"Cannot {doing}: there is no such customer. {_ways_out_of_nowhere(kind)}",
         )
     if kind is Kind.ADD_CUSTOMER:
         return Refusal(
             "already_exists",
-            f"Cannot {doing}: it is there already, in {place.value}. "
+            f"Cannot {doing}: {_WHERE[place]} already, and {needs}. "
             "Change it with update_customer, or give the new one an id of its own.",
         )
-    where = "it is active" if place is Place.ACTIVE else f"it is in {_WHERE[place]}"
-    return Refusal("wrong_place", f"Cannot {doing}: {where}, and {needs}. {_ways_out(kind, place)}")
+    ways_out = _ways_out(kind, place)
+    return Refusal("wrong_place", f"Cannot {doing}: {_WHERE[place]}, and {needs}. {ways_out}")
 
 
-_WHERE = {Place.RESERVE: "reserve", Place.ARCHIVED: "the archive"}
+_WHERE = {
+    Place.RESERVE: "it is in reserve",
+    Place.ACTIVE: "it is active",
+    Place.ARCHIVED: "it is in the archive",
+}
 
 _PHRASES: dict[Kind, tuple[str, str]] = {
     Kind.ADD_CUSTOMER: ("add {customer}", "an id is given once"),
@@ -122,14 +126,20 @@ _PHRASES: dict[Kind, tuple[str, str]] = {
 }
 
 
+def _ways_out_of_nowhere(kind: Kind) -> str:
+    if kind in SILENCING or kind in (Kind.PURGE, Kind.REMOVE_FROM_SCHEDULE):
+        return "Check the id; who is not known hears nothing."
+    return "Check the id, or add it with add_customer."
+
+
 def _ways_out(kind: Kind, place: Place) -> str:
     match kind, place:
         case Kind.MOVE_TO_DIRECTORY, Place.RESERVE:
             return "Activate it first, or purge it."
         case Kind.ACTIVATE, Place.ARCHIVED:
-            return "Bring it back with reactivate."
+            return "Reactivate it instead."
         case Kind.REACTIVATE, Place.RESERVE:
-            return "Use activate."
+            return "Activate it instead."
         case ((Kind.ACTIVATE | Kind.REACTIVATE), Place.ACTIVE):
             return "There is nothing to do."
         case Kind.PURGE, Place.ACTIVE:
@@ -138,6 +148,10 @@ def _ways_out(kind: Kind, place: Place) -> str:
             return "It is kept as proof and hears nothing more."
         case ((Kind.PAUSE | Kind.REMOVE_FROM_SCHEDULE), _):
             return "It hears nothing as it is."
+        case Kind.RESUME, Place.RESERVE:
+            return "Activate it instead."
+        case Kind.RESUME, Place.ARCHIVED:
+            return "Reactivate it instead."
         case _, Place.RESERVE:
             return "Activate it first."
         case _:

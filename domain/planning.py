@@ -1,6 +1,6 @@
 """When a step is due: wall time in the customer's zone, never in a window's closed hours."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -21,11 +21,22 @@ def due_at(schedule: Schedule, step: int, anchor: Anchor, zone: ZoneInfo) -> dat
         if not isinstance(anchor, datetime):
             raise TypeError("a step without a time of day needs a moment as its anchor")
         return opening(schedule.window, anchor + wanted.offset, zone)
-    day = anchor.astimezone(zone).date() if isinstance(anchor, datetime) else anchor
-    day += wanted.offset
-    while not _open_on(schedule.window, day):
+    first = anchor.astimezone(zone).date() if isinstance(anchor, datetime) else anchor
+    day = _open_day(schedule.window, first + wanted.offset)
+    hour = wanted.at
+    for before in reversed(schedule.steps[:step]):
+        # Put off from closed days to the same open one, steps keep their order.
+        if before.at is None or _open_day(schedule.window, first + before.offset) != day:
+            break
+        hour = max(hour, before.at)
+    # A gap can move it past the window's end, or to another day.
+    return opening(schedule.window, moment(datetime.combine(day, hour), zone), zone)
+
+
+def _open_day(window: Window, day: date) -> date:
+    while _WEEKDAYS[day.weekday()] not in window.weekdays:
         day += _DAY
-    return moment(datetime.combine(day, wanted.at), zone)
+    return day
 
 
 def moment(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -36,11 +47,12 @@ def moment(wall: datetime, zone: ZoneInfo) -> datetime:
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if first.astimezone(zone).replace(tzinfo=None) == wall:
         return first
-    return _gap_end(wall.replace(tzinfo=zone, fold=1).astimezone(UTC), first, zone)
-
-
-def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     # Between the two readings of a wall time that does not exist lies the transition.
+    return _transition(wall.replace(tzinfo=zone, fold=1).astimezone(UTC), first, zone)
+
+
+def _transition(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """The moment between these two at which the zone's clock is set."""
     new_offset = after.astimezone(zone).utcoffset()
     while after - before > timedelta(seconds=1):
         middle = before + (after - before) // 2
@@ -53,26 +65,29 @@ def _gap_end(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
 
 def opening(window: Window, at: datetime, zone: ZoneInfo) -> datetime:
     """The first moment from `at` on that lies in the window, in UTC."""
-    if window == _ALWAYS:
-        return at.astimezone(UTC)
+    at = at.astimezone(UTC)
+    while window != _ALWAYS and not _is_open(window, at.astimezone(zone)):
+        at = _next_chance(window, at, zone)
+    return at
+
+
+def _is_open(window: Window, local: datetime) -> bool:
+    return (
+        _WEEKDAYS[local.weekday()] in window.weekdays
+        and window.opens <= local.time()
+        and (window.until is None or local.time() < window.until)
+    )
+
+
+def _next_chance(window: Window, at: datetime, zone: ZoneInfo) -> datetime:
+    """When a closed window can open next: at its hour, or when the clock is set before that."""
     local = at.astimezone(zone)
-    if _open_on(window, local.date()):
-        if window.opens <= local.time() and not _closed_by(window, local.time()):
-            return at.astimezone(UTC)
-        if local.time() < window.opens:
-            return moment(datetime.combine(local.date(), window.opens), zone)
-    day = local.date() + _DAY
-    while not _open_on(window, day):
-        day += _DAY
-    return moment(datetime.combine(day, window.opens), zone)
-
-
-def _open_on(window: Window, day: date) -> bool:
-    return _WEEKDAYS[day.weekday()] in window.weekdays
-
-
-def _closed_by(window: Window, hour: time) -> bool:
-    return window.until is not None and hour >= window.until
+    wall = local.replace(tzinfo=None)
+    day = local.date() if local.time() < window.opens else local.date() + _DAY
+    hour = at + (datetime.combine(day, window.opens) - wall)
+    if hour.astimezone(zone).utcoffset() == local.utcoffset():
+        return hour
+    return _transition(at, hour, zone)
 
 
 _ALWAYS = Window()

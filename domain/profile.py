@@ -1,13 +1,40 @@
 """What is known of a customer."""
 
-from typing import Annotated, Self
+import math
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from domain.contact import Country, Email, Language, Zone, normal_number
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
-Value = Annotated[str, StringConstraints(max_length=2000)] | int | float | bool
+LONGEST_VALUE = 2000
+
+
+def _plain(value: object) -> object:
+    # Before the union, which would answer once for each of its types, and take a text that is too
+    # long for a number.
+    if not isinstance(value, (str, int, float)):
+        raise ValueError("is a text, a number, true or false; not null, a list or an object")  # noqa: TRY004 - pydantic's way
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        raise ValueError(f"is longer than {LONGEST_VALUE:,} characters")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("is not a finite number")
+    return value
+
+
+Value = Annotated[
+    Annotated[str, StringConstraints(max_length=LONGEST_VALUE)] | int | float | bool,
+    BeforeValidator(_plain),
+]
 Values = Annotated[
     dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")], Value],
     Field(max_length=100),
@@ -22,17 +49,16 @@ class Profile(BaseModel):
 
     name: Name | None = None
     email: Email | None = None
-    phone: Annotated[str, StringConstraints(strip_whitespace=True, max_length=40)] | None = None
     country: Country | None = None
+    phone: Annotated[str, StringConstraints(strip_whitespace=True, max_length=40)] | None = None
     zone: Zone | None = None
     language: Language | None = None
     values: Values = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _number_in_e164(self) -> Self:
-        if self.phone is not None:
-            object.__setattr__(self, "phone", normal_number(self.phone, self.country))
-        return self
+    @field_validator("phone")
+    @classmethod
+    def _number_in_e164(cls, phone: str | None, info: ValidationInfo) -> str | None:
+        return None if phone is None else normal_number(phone, info.data.get("country"))
 
     def changes(self) -> dict[str, object]:
         """The fields that were given, by column name."""

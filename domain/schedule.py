@@ -4,12 +4,23 @@ from datetime import time, timedelta
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from domain.contact import Zone
 from domain.journey import Status
 from domain.message import Channel
 from domain.template import TemplateName
+
+TEN_YEARS = timedelta(days=3653)
+"""The furthest that a step lies from its anchor: what is further is a slip of the pen."""
 
 ScheduleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
 
@@ -51,13 +62,13 @@ class Step(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    offset: timedelta
+    offset: timedelta = Field(ge=-TEN_YEARS, le=TEN_YEARS)
     at: time | None = None
     """Local time of day in the customer's zone; then `offset` counts whole days."""
     channel: Channel
     template: TemplateName
     sets_status: Status | None = None
-    late_after: timedelta = Field(default=timedelta(days=2), ge=timedelta(0))
+    late_after: timedelta = Field(default=timedelta(days=2), ge=timedelta(0), le=TEN_YEARS)
     when_late: Late = Late.SKIP
 
     @model_validator(mode="after")
@@ -82,14 +93,26 @@ class Window(BaseModel):
     weekdays: Annotated[frozenset[Weekday], Field(min_length=1)] = frozenset(Weekday)
     opens: time = Field(default=time(0), alias="from")
     until: time | None = None
-    """None is midnight."""
+    """None is midnight, 24:00."""
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _midnight_is_none(cls, until: object) -> object:
+        return None if until in ("24:00", "24:00:00") else until
+
+    @field_serializer("weekdays")
+    def _in_order(self, weekdays: frozenset[Weekday]) -> list[Weekday]:
+        # A set has another order in each process, and the same window must be the same JSON.
+        return [weekday for weekday in Weekday if weekday in weekdays]
 
     @model_validator(mode="after")
     def _opens_before_it_closes(self) -> Self:
+        if self.opens.tzinfo is not None or (self.until is not None and self.until.tzinfo):
+            raise ValueError("has an hour with an offset: hours are local, such as 09:30")
         if self.until is not None and self.opens >= self.until:
             raise ValueError(
                 f"opens at {self.opens:%H:%M} and closes at {self.until:%H:%M}: it never opens. "
-                "A window lies within one day"
+                "A window lies within one day, and ends at 24:00 at the latest"
             )
         return self
 
@@ -105,6 +128,10 @@ class Schedule(BaseModel):
     zone: Zone | None = None
     """For customers whose own zone is not known; None: the account's."""
     ends: frozenset[Ends] = frozenset({Ends.PAID})
+
+    @field_serializer("ends")
+    def _in_order(self, ends: frozenset[Ends]) -> list[Ends]:
+        return sorted(ends)
 
     @model_validator(mode="after")
     def _steps_do_not_contradict(self) -> Self:

@@ -1,0 +1,346 @@
+"""Reading commands: whatever comes through a door is a command, or refused without its values."""
+
+import contextlib
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, get_args
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from domain.commands import (
+    MAX_BYTES,
+    AddCustomer,
+    Command,
+    CustomerCommand,
+    PutAccount,
+    UnreadableCommandError,
+    order_of,
+    read_command,
+)
+from domain.journey import Kind, Place
+
+SECRET = "Zq7Xk2"
+"""Part of every given value below: no message may say it."""
+
+DEFINITIONS: dict[str, dict[str, Any]] = {
+    "schedule": {
+        "anchor": "due_date",
+        "steps": [{"offset": "P3D", "at": "09:30", "channel": "email", "template": "hello"}],
+        "window": {"weekdays": ["mon", "fri"], "from": "09:00", "until": "18:00"},
+    },
+    "template": {
+        "channel": "email",
+        "default_language": "en",
+        "texts": {"en": {"subject": "Hello", "text": "Dear {{ name }}"}},
+    },
+}
+GOOD: dict[Kind, dict[str, Any]] = {
+    Kind.PUT_ACCOUNT: {
+        "active_limit": 100,
+        "zone": "Europe/Paris",
+        "country": "fr",
+        "language": "FR",
+        "email_from": "Acme <billing@acme.example>",
+        "test_clock": "2026-01-05T08:00:00Z",
+    },
+    Kind.PUT_SCHEDULE: {"schedule": "dunning", "definition": DEFINITIONS["schedule"]},
+    Kind.PUT_TEMPLATE: {"template": "hello", "definition": DEFINITIONS["template"]},
+    Kind.ADD_CUSTOMER: {
+        "customers": ["c-17"],
+        "place": "active",
+        "profile": {
+            "name": " Ann ",
+            "email": "Ann@EXAMPLE.org",
+            "phone": "06 12 34 56 78",
+            "country": "fr",
+            "values": {"amount": 12.5, "vip": True, "count": 3, "plan": "gold"},
+        },
+    },
+    Kind.UPDATE_CUSTOMER: {"customers": ["c-17"], "profile": {"phone": None}},
+    Kind.ACTIVATE: {"customers": ["c-17", "c-18"]},
+    Kind.REACTIVATE: {"customers": ["c-17"]},
+    Kind.MOVE_TO_DIRECTORY: {"customers": ["c-17"], "if_full": "refuse"},
+    Kind.PURGE: {"customers": ["c-17"]},
+    Kind.PAUSE: {"customers": ["c-17"]},
+    Kind.RESUME: {"customers": ["c-17"]},
+    Kind.ASSIGN_SCHEDULE: {
+        "customers": ["c-17"],
+        "schedule": "dunning",
+        "reference": "INV-1",
+        "due_date": "2026-12-01",
+        "values": {"amount": "12.50"},
+    },
+    Kind.REMOVE_FROM_SCHEDULE: {"customers": ["c-17"], "schedule": "dunning", "reference": "INV-1"},
+    Kind.RECORD: {
+        "customers": ["c-17"],
+        "fact": {"fact": "payment", "full": False, "amount": "12.50", "currency": "EUR"},
+    },
+}
+
+
+def command(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"id": "b1f0", "account": "acme", "kind": kind, **fields}
+
+
+def good(kind: Kind) -> dict[str, Any]:
+    return command(
+        kind.value,
+        issued_at="2026-11-22T10:00:00+01:00",
+        source="billing",
+        reason="paid",
+        **GOOD[kind],
+    )
+
+
+def why(raw: str | bytes) -> str:
+    with pytest.raises(UnreadableCommandError) as refused:
+        read_command(raw)
+    return str(refused.value)
+
+
+def test_every_kind_has_one_model() -> None:
+    kinds = [get_args(model.model_fields["kind"].annotation) for model in get_args(Command)]
+    assert sorted(kinds) == sorted((kind,) for kind in Kind)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_good_command_of_every_kind_is_read(kind: Kind) -> None:
+    read = read_command(json.dumps(good(kind)))
+    assert read.kind is kind
+    assert read.issued_at == datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+    assert set(GOOD[kind]) | {"issued_at", "source"} <= read.model_fields_set
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_command_written_down_and_read_again_is_the_same(kind: Kind) -> None:
+    """The inbox keeps commands as JSON; an explicit null must not become a field left out."""
+    read = read_command(json.dumps(good(kind)))
+    again = read_command(read.model_dump_json(exclude_unset=True))
+    assert again == read
+    assert again.model_fields_set == read.model_fields_set
+    assert again.model_dump_json() == read.model_dump_json()
+
+
+def test_details_are_normalised_where_they_come_in() -> None:
+    read = read_command(json.dumps(good(Kind.ADD_CUSTOMER)))
+    assert isinstance(read, AddCustomer)
+    assert (read.profile.name, read.profile.email) == ("Ann", "Ann@example.org")
+    assert (read.profile.phone, read.profile.country) == ("+33612345678", "FR")
+
+
+def test_customer_named_twice_counts_once_in_the_order_given() -> None:
+    read = read_command(json.dumps(command("pause", customers=["b", "a", " b", "b "])))
+    assert isinstance(read, CustomerCommand)
+    assert read.customers == ("b", "a")
+
+
+@pytest.mark.parametrize(
+    ("fields", "limit"),
+    [
+        ({"active_limit": 7}, 35),
+        ({"active_limit": 7, "directory_limit": 3}, 3),
+        ({}, None),
+    ],
+)
+def test_directory_is_five_times_active_unless_the_plan_says_otherwise(
+    fields: dict[str, int], limit: int | None
+) -> None:
+    read = read_command(json.dumps(command("put_account", **fields)))
+    assert isinstance(read, PutAccount)
+    assert read.directory_limit == limit
+
+
+KINDS = ", ".join(Kind)
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ("", "Invalid JSON: "),
+        ("{", "Invalid JSON: "),
+        (b"\xff\xfe", "Invalid JSON: "),
+        ('{"id": "\ud800"}', "Invalid JSON: "),
+        ('{"id": "\\ud800"}', "Invalid JSON: "),
+        ("[" * 100_000, "Invalid JSON: recursion limit exceeded"),
+        ('{"a":' * 100_000, "Invalid JSON: recursion limit exceeded"),
+        ("null", "is not a JSON object"),
+        ("[]", "is not a JSON object"),
+        ("{}", "kind: is missing"),
+        (f'{{"kind": "{SECRET}"}}', f"kind: is not one of {KINDS}"),
+        ('{"kind": null}', f"kind: is not one of {KINDS}"),
+        ('{"kind": ["pause"]}', f"kind: is not one of {KINDS}"),
+        (" " * (MAX_BYTES + 1), "It is 1,000,001 bytes long, and 1,000,000 is the limit."),
+        ("é" * (MAX_BYTES // 2 + 1), "It is 1,000,002 bytes long, and 1,000,000 is the limit."),
+    ],
+)
+def test_what_is_no_command_says_why(raw: str | bytes, says: str) -> None:
+    assert why(raw).startswith(says)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("missing", ["id", "account", "customers", "definition", "fact", "profile"])
+def test_missing_field_is_named(kind: Kind, missing: str) -> None:
+    given_as = good(kind)
+    if given_as.pop(missing, None) is None or (kind, missing) == (Kind.ADD_CUSTOMER, "profile"):
+        return
+    assert why(json.dumps(given_as)) == f"{missing}: is missing"
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_unknown_field_is_named(kind: Kind) -> None:
+    assert why(json.dumps({**good(kind), "custmers": [SECRET]})) == "custmers: is not a field here"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "says"),
+    [
+        ("pause", {"id": f"{SECRET} {SECRET}"}, "id: "),
+        ("pause", {"id": SECRET * 40}, "id: "),
+        ("pause", {"id": 17}, "id: "),
+        ("pause", {"account": SECRET}, "account: "),
+        ("pause", {"customers": []}, "customers: needs at least 1"),
+        ("pause", {"customers": SECRET}, "customers: is not a list"),
+        ("pause", {"customers": {"idle_for": SECRET}}, "customers: is not a list"),
+        ("pause", {"customers": ["a", f"!{SECRET}"]}, "customers[1]: "),
+        ("pause", {"customers": ["a"], "reason": SECRET * 100}, "reason: "),
+        ("pause", {"customers": ["a"], "reason": f"{SECRET}\0"}, "reason: has a NUL character"),
+        ("pause", {"issued_at": SECRET}, "issued_at: "),
+        ("pause", {"issued_at": "2026-01-01T00:00:00"}, "issued_at: "),
+        ("pause", {"issued_at": "0001-01-01T00:00:00+14:00"}, "issued_at: is not between the"),
+        ("pause", {"issued_at": "9999-12-31T23:59:59-14:00"}, "issued_at: is not between the"),
+        ("move_to_directory", {"if_full": SECRET}, "if_full: is not 'pause' or 'refuse'"),
+        ("add_customer", {"place": SECRET}, "place: is not 'reserve' or 'active'"),
+        ("add_customer", {"customers": ["a", "b"], "place": "active"}, "only a single customer"),
+        ("add_customer", {"profile": {"email": f"{SECRET}@@example.org"}}, "profile.email: is not"),
+        ("add_customer", {"profile": {"phone": SECRET}}, "profile.phone: is not a telephone"),
+        ("add_customer", {"profile": {"name": SECRET * 50}}, "profile.name: "),
+        ("add_customer", {"profile": {"name": f"\0{SECRET}"}}, "profile.name: has a NUL character"),
+        ("add_customer", {"profile": {"values": {"a": [SECRET]}}}, "profile.values.a: is a text"),
+        ("add_customer", {"profile": {"values": {"a": f"\0{SECRET}"}}}, "profile.values.a: has"),
+        ("add_customer", {"profile": {"values": {f"{SECRET}@x.org": 1}}}, "profile.values.…: "),
+        ("assign_schedule", {"schedule": f"{SECRET}!"}, "schedule: "),
+        ("assign_schedule", {"due_date": SECRET}, "due_date: "),
+        ("assign_schedule", {"due_date": "9999-12-31"}, "due_date: is not between the years"),
+        ("record", {"fact": {"fact": "promise", "when": SECRET}}, "fact.fact: is not 'payment'"),
+        ("record", {"fact": {"fact": "payment", "amount": SECRET}}, "fact.amount: "),
+        ("put_account", {"active_limit": -1}, "active_limit: "),
+        ("put_account", {"active_limit": SECRET}, "active_limit: "),
+        ("put_account", {"email_from": SECRET}, "email_from: must be an address"),
+        ("put_account", {"email_from": f"{SECRET}@example.org\nBcc: x"}, "email_from: must be an"),
+    ],
+)
+def test_wrong_field_is_named_and_its_value_is_not(
+    kind: str, fields: dict[str, Any], says: str
+) -> None:
+    """Messages are logged and shown to operators; values may be personal data."""
+    said = why(json.dumps({**good(Kind(kind)), **fields}))
+    assert said.startswith(says)
+    assert SECRET not in said
+
+
+def test_escaped_backslash_before_u0000_is_no_nul() -> None:
+    given_as = command("pause", customers=["a"], reason="write \\u0000 so")
+    assert read_command(json.dumps(given_as)).reason == "write \\u0000 so"
+
+
+def test_many_mistakes_are_told_in_a_short_message() -> None:
+    said = why(json.dumps(command("pause", customers=["!"] * 100_000)))
+    assert len(said) < 2_500
+    assert said.endswith("; and 99,980 more")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+def read_or_refused(raw: str | bytes) -> Command | None:
+    with contextlib.suppress(UnreadableCommandError):
+        return read_command(raw)
+    return None
+
+
+@given(st.binary() | st.text())
+@example(b"")
+@example("\ud800")
+def test_arbitrary_bytes_and_texts_are_never_more_than_unreadable(raw: str | bytes) -> None:
+    assert read_or_refused(raw) is None
+
+
+@given(JSON)
+def test_arbitrary_json_is_never_more_than_unreadable(given_as: object) -> None:
+    assert read_or_refused(json.dumps(given_as)) is None
+
+
+@given(st.sampled_from(Kind), st.data())
+def test_command_with_one_arbitrary_value_is_read_or_unreadable(
+    kind: Kind, data: st.DataObject
+) -> None:
+    """What is read can be written down and read again: nothing passes that can't be kept."""
+    given_as = good(kind)
+    inside = given_as
+    name = data.draw(st.sampled_from(sorted(inside)))
+    while isinstance(inside[name], dict) and data.draw(st.booleans()):
+        inside = inside[name] = dict(inside[name])
+        name = data.draw(st.sampled_from(sorted(inside)))
+    inside[name] = data.draw(JSON)
+    read = read_or_refused(json.dumps(given_as))
+    if read is not None:
+        body = read.model_dump_json(exclude_unset=True)
+        again = read_command(body)
+        assert (again, again.model_fields_set) == (read, read.model_fields_set)
+        assert "\\u0000" not in body.replace("\\\\", "")
+        order_of(read, datetime.now(UTC))
+
+
+@given(
+    st.text(min_size=1, max_size=30),
+    st.sampled_from(["id", "account", "customers", "source", "reason", "place", "profile"]),
+)
+def test_no_given_text_is_in_a_message(text: str, field: str) -> None:
+    marked = f"{SECRET}{text}{SECRET}"
+    raw = json.dumps({**good(Kind.ADD_CUSTOMER), field: marked, "foo": marked})
+    assert SECRET not in why(raw)
+
+
+@given(st.text(min_size=1, max_size=30), st.sampled_from(["email", "phone", "zone", "country"]))
+def test_no_given_detail_is_in_a_message(text: str, field: str) -> None:
+    profile = {field: f"{SECRET}{text}@{SECRET}", "foo": SECRET}
+    said = why(json.dumps(command("add_customer", customers=["a"], profile=profile)))
+    assert SECRET not in said
+    assert SECRET.lower() not in said.lower()
+
+
+RECEIVED = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("issued_at", "order"),
+    [
+        (None, RECEIVED),
+        (RECEIVED - timedelta(hours=1), RECEIVED - timedelta(hours=1)),
+        (RECEIVED + timedelta(minutes=4), RECEIVED),
+        (
+            RECEIVED.astimezone(timezone(timedelta(hours=9))) - timedelta(hours=1),
+            RECEIVED - timedelta(hours=1),
+        ),
+    ],
+)
+def test_order_is_the_earlier_of_issued_and_received(
+    issued_at: datetime | None, order: datetime
+) -> None:
+    read = read_command(
+        json.dumps(command("pause", customers=["a"], issued_at=issued_at and issued_at.isoformat()))
+    )
+    assert order_of(read, RECEIVED) == order
+    assert order_of(read, RECEIVED).tzinfo is UTC
+
+
+def test_only_a_single_add_may_ask_for_active() -> None:
+    read = read_command(json.dumps(command("add_customer", customers=["a", "a"], place="active")))
+    assert isinstance(read, AddCustomer)
+    assert read.place is Place.ACTIVE

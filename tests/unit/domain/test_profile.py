@@ -1,0 +1,85 @@
+"""What is known of a customer: only what was given changes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from domain.commands import in_words
+from domain.profile import LONGEST_VALUE, Profile
+
+GIVEN = {
+    "name": "Ann Lee",
+    "email": "ann@example.org",
+    "country": "FR",
+    "phone": "+33612345678",
+    "zone": "Europe/Paris",
+    "language": "fr",
+    "values": {"amount": "12.50"},
+}
+
+
+@given(st.sets(st.sampled_from(sorted(GIVEN))), st.sets(st.sampled_from(sorted(GIVEN))))
+def test_changes_are_the_fields_given_with_explicit_nulls(
+    fields: set[str], nulls: set[str]
+) -> None:
+    """`"phone": null` clears a number; a field left out stays as it is."""
+    wanted = {field: GIVEN[field] for field in fields}
+    wanted |= dict.fromkeys(nulls - {"values"})
+    profile = Profile.model_validate(wanted)
+    assert profile.changes() == wanted
+    stored = profile.model_dump_json(exclude_unset=True)
+    assert Profile.model_validate_json(stored).changes() == wanted
+
+
+def test_changes_of_nothing_are_none() -> None:
+    assert Profile().changes() == {}
+
+
+def test_national_number_takes_the_country_beside_it_in_any_order() -> None:
+    for given_as in (
+        {"phone": "06 12 34 56 78", "country": "fr"},
+        {"country": "fr", "phone": "06 12 34 56 78"},
+    ):
+        changed = Profile.model_validate(given_as).changes()
+        assert changed == {"country": "FR", "phone": "+33612345678"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"phone": "06 12 34 56 78"}, "phone: is not a telephone number: write it with"),
+        ({"email": "ann"}, "email: is not an email address: An email address must have an @-sign"),
+        ({"nickname": "Ann"}, "nickname: is not a field here"),
+        ({"values": None}, "values: is not a JSON object"),
+        ({"values": {"a": [1]}}, "values.a: is a text, a number, true or false; not null"),
+        ({"values": {"a": None}}, "values.a: is a text, a number, true or false; not null"),
+        ({"values": {"a": float("nan")}}, "values.a: is not a finite number"),
+        ({"values": {"a": "x" * 2001}}, "values.a: is longer than 2,000 characters"),
+        ({"values": {"a": "1" * 2001}}, "values.a: is longer than 2,000 characters"),
+        ({"values": {"pause": []}}, "values.pause: is a text"),
+        ({"values": {"Amount": 1}}, "values.Amount: String should match pattern"),
+        ({"values": {"ann@example.org": 1}}, "values.…: String should match pattern"),
+        ({"values": {f"a{n}": n for n in range(101)}}, "values: has more than 100"),
+        ({"name": "x" * 201}, "name: String should have at most 200 characters"),
+    ],
+)
+def test_wrong_detail_is_refused_by_the_name_of_its_field(
+    wrong: dict[str, object], says: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Profile.model_validate(wrong)
+    assert in_words(refused.value).startswith(says)
+
+
+@given(
+    st.one_of(
+        st.text(max_size=LONGEST_VALUE), st.integers(), st.booleans(), st.floats(allow_nan=False)
+    )
+)
+def test_value_keeps_its_type(value: object) -> None:
+    """`"amount": "007"` stays a text, and true is not 1."""
+    if value in (float("inf"), float("-inf")):
+        return
+    kept = Profile.model_validate({"values": {"a": value}}).values["a"]
+    assert (type(kept), kept) == (type(value), value)

@@ -1,0 +1,162 @@
+"""A schedule that contradicts itself is refused; one that does not is stored and read unchanged."""
+
+import subprocess
+import sys
+from datetime import time, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from domain.commands import in_words
+from domain.schedule import Schedule, Weekday, Window
+
+STEP = {"offset": "P1D", "channel": "email", "template": "hello"}
+AT_NINE = {**STEP, "at": "09:00"}
+
+
+def schedule(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"anchor": "assigned_at", "steps": list(steps), **fields}
+
+
+@pytest.mark.parametrize(
+    ("given_as", "says"),
+    [
+        (schedule(), "steps: needs at least 1"),
+        (schedule(STEP, STEP), "step 2 repeats step 1: same moment, same channel"),
+        (schedule(AT_NINE, AT_NINE), "step 2 repeats step 1: same moment, same channel"),
+        (schedule(STEP, {**STEP, "offset": "PT1H"}), "step 2 comes before step 1"),
+        (schedule(STEP, AT_NINE, {**AT_NINE, "at": "08:00"}), "step 3 comes before step 2"),
+        (
+            schedule(AT_NINE, STEP, anchor="due_date"),
+            "step 2 has no time of day, and a due date has none either",
+        ),
+        (
+            schedule(AT_NINE, window={"from": "10:00"}),
+            "step 1 is at 09:00, outside the window from 10:00 to 24:00: it could never be sent",
+        ),
+        (
+            schedule(AT_NINE, window={"until": "09:00"}),
+            "step 1 is at 09:00, outside the window from 00:00 to 09:00: it could never be sent",
+        ),
+        (
+            schedule(STEP, {**AT_NINE, "offset": "PT36H"}),
+            "steps[1]: has a time of day and an offset with hours: give whole days, such as P3D",
+        ),
+        (schedule({**STEP, "at": "09:00Z"}), "steps[0]: has a time of day with an offset"),
+        (schedule({**STEP, "sets_status": "promised"}), "steps[0]: can set the status on_track"),
+        (schedule({**STEP, "offset": "P9999D"}), "steps[0].offset: "),
+        (schedule({**STEP, "offset": "-P9999D"}), "steps[0].offset: "),
+        (schedule({**STEP, "late_after": "-P1D"}), "steps[0].late_after: "),
+        (schedule({**STEP, "late_after": "P9999D"}), "steps[0].late_after: "),
+        (schedule({**STEP, "channel": "fax"}), "steps[0].channel: is not 'email' or 'sms'"),
+        (schedule({**STEP, "template": "Hello!"}), "steps[0].template: "),
+        (schedule(STEP, {**STEP, "delay": "P1D"}), "steps[1].delay: is not a field here"),
+        (
+            schedule(STEP, window={"from": "20:00", "until": "08:00"}),
+            "window: opens at 20:00 and closes at 08:00: it never opens",
+        ),
+        (schedule(STEP, window={"from": "09:00", "until": "09:00"}), "window: opens at 09:00"),
+        (schedule(STEP, window={"from": "09:00+02:00"}), "window: has an hour with an offset"),
+        (
+            schedule(AT_NINE, window={"from": "08:00", "until": "10:00Z"}),
+            "window: has an hour with an offset: hours are local, such as 09:30",
+        ),
+        (schedule(STEP, window={"weekdays": []}), "window.weekdays: needs at least 1"),
+        (schedule(STEP, window={"weekdays": ["monday"]}), "window.weekdays[0]: is not 'mon'"),
+        (schedule(STEP, zone="Mars/Phobos"), "zone: is not an IANA time zone"),
+        (schedule(STEP, ends=["bored"]), "ends[0]: is not 'paid'"),
+    ],
+)
+def test_contradiction_is_refused_by_the_step_that_has_it(
+    given_as: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Schedule.model_validate(given_as)
+    assert in_words(refused.value).startswith(says)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (STEP, {**STEP, "channel": "sms"}),
+        (AT_NINE, {**AT_NINE, "at": "09:01"}),
+        ({**STEP, "offset": "-P2D"}, {**STEP, "offset": "PT0S"}, STEP),
+    ],
+)
+def test_steps_in_time_order_are_a_schedule(steps: tuple[dict[str, Any], ...]) -> None:
+    assert len(Schedule.model_validate(schedule(*steps)).steps) == len(steps)
+
+
+def test_window_may_end_at_midnight() -> None:
+    """24:00 is what refusals call it; no end at all is the same."""
+    assert Window.model_validate({"from": "08:00", "until": "24:00"}) == Window(opens=time(8))
+
+
+HOURS = st.times().map(lambda at: at.replace(microsecond=0))
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> dict[str, Any]:
+    """Schedules as a user writes them, each of them valid."""
+    opens, until = sorted(draw(st.lists(HOURS, min_size=2, max_size=2, unique=True)))
+    window: dict[str, Any] = {"weekdays": draw(st.sets(st.sampled_from(Weekday), min_size=1))}
+    window |= draw(st.sampled_from([{}, {"from": opens}, {"from": opens, "until": until}]))
+    latest = time(23, 59, 59) if "until" not in window else until
+    hours = HOURS.filter(lambda at: window.get("from", time(0)) <= at < latest)
+    days = sorted(draw(st.sets(st.integers(-400, 400), min_size=1, max_size=4)))
+    return {
+        "anchor": draw(st.sampled_from(["due_date", "assigned_at"])),
+        "steps": [
+            {
+                "offset": timedelta(days=day),
+                "at": draw(hours) if "from" in window else time(12),
+                "channel": draw(st.sampled_from(["email", "sms"])),
+                "template": "hello",
+                "late_after": timedelta(seconds=draw(st.integers(0, 10**6))),
+                "when_late": draw(st.sampled_from(["send", "skip"])),
+            }
+            for day in days
+        ],
+        "window": window,
+        "zone": draw(st.sampled_from([None, "Europe/Paris"])),
+        "ends": draw(st.sampled_from([[], ["paid"]])),
+    }
+
+
+@given(schedules())
+def test_stored_schedule_is_read_back_equal(given_as: dict[str, Any]) -> None:
+    """As storage/definitions.py stores it, and as storage/inbox.py stores its command."""
+    first = Schedule.model_validate(given_as)
+    assert Schedule.model_validate_json(first.model_dump_json()) == first
+    unset_left_out = first.model_dump_json(exclude_none=True, exclude_unset=True)
+    assert Schedule.model_validate_json(unset_left_out) == first
+
+
+DUMP = """
+from domain.schedule import Schedule
+print(Schedule.model_validate_json('''{
+    "anchor": "assigned_at", "steps": [{"offset": "P1D", "channel": "sms", "template": "t"}],
+    "window": {"weekdays": ["fri", "mon", "wed", "tue", "thu"], "from": "09:00"}
+}''').model_dump_json())
+"""
+
+
+def test_same_schedule_is_the_same_json_in_every_process() -> None:
+    """Else one republished from elsewhere would be another version, and another command.
+
+    A set of texts has an order of its own in each process.
+    """
+    dumps = {
+        subprocess.run(
+            [sys.executable, "-c", DUMP],
+            env={"PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in range(1, 4)
+    }
+    assert len(dumps) == 1
+    assert b'"weekdays":["mon","tue","wed","thu","fri"]' in dumps.pop()
