@@ -19,7 +19,9 @@ def test_generated_documents_are_current() -> None:
 
 def test_every_command_in_the_documents_can_be_read() -> None:
     """Each JSON example of docs/commands.md is a command or an outcome."""
-    blocks = re.findall(r"```json\n(.*?)```", (ROOT / "docs/commands.md").read_text("utf-8"), re.S)
+    blocks = re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs/commands.md").read_text("utf-8"), re.DOTALL
+    )
     commands = [block for block in blocks if '"kind"' in block]
     assert len(commands) == len(blocks) - 1, "all but the outcome"
     kinds = {read_command(block).kind for block in commands}
@@ -29,7 +31,7 @@ def test_every_command_in_the_documents_can_be_read() -> None:
 def test_the_outcome_in_the_documents_has_the_fields_of_an_outcome() -> None:
     text = (ROOT / "docs/commands.md").read_text("utf-8")
     (shown,) = [
-        block for block in re.findall(r"```json\n(.*?)```", text, re.S) if "kind" not in block
+        block for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL) if "kind" not in block
     ]
     assert set(re.findall(r'"(\w+)":', shown)) <= set(Outcome.model_fields)
 
@@ -65,4 +67,4 @@ def test_schema_describes_every_kind() -> None:
 
 def _arrows(diagram: int) -> list[tuple[str, str, str]]:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
-    return ARROW.findall(re.findall(r"```mermaid\n(.*?)```", text, re.S)[diagram])
+    return ARROW.findall(re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)[diagram])
