@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, Self
@@ -376,8 +376,3 @@ def _path(loc: tuple[int | str, ...]) -> str:
         elif part != "[key]":
             path += f".{part if _NAME.fullmatch(part) else '…'}"
     return f"{path.removeprefix('.')}: " if path else ""
-
-
-def order_of(command: Command, received_at: datetime) -> datetime:
-    """The moment that counts for superseding: the earlier of issued and received."""
-    return min(command.issued_at or received_at, received_at).astimezone(UTC)

@@ -54,7 +54,7 @@ def accept(connection: Connection, command: Command, door: str) -> Accepted:
 
     The same id with another content is quarantined beside the first one, under a name of its own.
     """
-    body = command.model_dump_json(exclude_none=True, exclude_unset=True)
+    body = command.model_dump_json(exclude_unset=True)
     digest = _digest(body)
     targets = command.customers if isinstance(command, CustomerCommand) else ()
     row = connection.execute(

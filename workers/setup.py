@@ -4,6 +4,7 @@ from domain.commands import (
     Command,
     CommandState,
     CustomerCommand,
+    Envelope,
     PutAccount,
     PutSchedule,
     PutTemplate,
@@ -75,7 +76,7 @@ def _put_account(
             )
     accounts.put_account(connection, command)
     accounts.put_plan(connection, command)
-    changed = sorted(command.model_fields_set - {"id", "account", "kind", "issued_at", "source"})
+    changed = sorted(command.model_fields_set - set(Envelope.model_fields))
     return Entry(None, "account_put", {"changed": changed}, seq)
 
 

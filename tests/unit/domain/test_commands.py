@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
@@ -16,7 +16,6 @@ from domain.commands import (
     CustomerCommand,
     PutAccount,
     UnreadableCommandError,
-    order_of,
     read_command,
 )
 from domain.journey import Kind, Place
@@ -294,7 +293,6 @@ def test_command_with_one_arbitrary_value_is_read_or_unreadable(
         again = read_command(body)
         assert (again, again.model_fields_set) == (read, read.model_fields_set)
         assert "\\u0000" not in body.replace("\\\\", "")
-        order_of(read, datetime.now(UTC))
 
 
 @given(
@@ -313,31 +311,6 @@ def test_no_given_detail_is_in_a_message(text: str, field: str) -> None:
     said = why(json.dumps(command("add_customer", customers=["a"], profile=profile)))
     assert SECRET not in said
     assert SECRET.lower() not in said.lower()
-
-
-RECEIVED = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("issued_at", "order"),
-    [
-        (None, RECEIVED),
-        (RECEIVED - timedelta(hours=1), RECEIVED - timedelta(hours=1)),
-        (RECEIVED + timedelta(minutes=4), RECEIVED),
-        (
-            RECEIVED.astimezone(timezone(timedelta(hours=9))) - timedelta(hours=1),
-            RECEIVED - timedelta(hours=1),
-        ),
-    ],
-)
-def test_order_is_the_earlier_of_issued_and_received(
-    issued_at: datetime | None, order: datetime
-) -> None:
-    read = read_command(
-        json.dumps(command("pause", customers=["a"], issued_at=issued_at and issued_at.isoformat()))
-    )
-    assert order_of(read, RECEIVED) == order
-    assert order_of(read, RECEIVED).tzinfo is UTC
 
 
 def test_only_a_single_add_may_ask_for_active() -> None:

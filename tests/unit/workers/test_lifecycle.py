@@ -323,3 +323,10 @@ def test_set_up_that_cannot_be_applied_holds_up_nobody(layby: Layby) -> None:
         connection.exec_driver_sql("DROP TRIGGER spoil ON template_versions")
         assert inbox.replay(connection, layby.account, outcome.id)
     assert layby.apply(outcome.id).state == "applied"
+
+
+def test_an_update_to_null_takes_a_detail_away(layby: Layby) -> None:
+    layby.set_up()
+    layby.add("ann")
+    layby.must("update_customer", customers=["ann"], profile={"phone": None})
+    assert layby.rows("SELECT phone, email FROM customers") == [(None, "ann@example.org")]
