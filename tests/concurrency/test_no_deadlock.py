@@ -1,0 +1,114 @@
+"""Random stress. It finds what nobody thought of, and proves nothing: the barriers do that.
+
+Lists of customers in any order, by commands, starts, settles and rescues at once: the lock order
+(customers, slots, enrolments, pending and started, counters) leaves no cycle to wait in.
+"""
+
+import random
+import threading
+from collections.abc import Callable
+
+from concurrency.interleave import Interleaving, errors_by_state
+from concurrency.invariants import NOTHING_WAITS, broken
+from concurrency.parts import answer, start, started
+from harness import Layby, numbered
+
+from domain.message import Answer, Channel
+from scheduler.ticks import sweep
+from workers.lifecycle import apply_to
+
+OPERATIONS = 10_000
+THREADS = 8
+CUSTOMERS = list(numbered("c", 40))
+PER_COMMAND = 5
+DUE_AT_ONCE = {
+    "anchor": "assigned_at",
+    "steps": [
+        {"offset": "PT0S", "channel": channel, "template": template}
+        for channel, template in [("email", "hello"), ("sms", "nudge")] * 50
+    ],
+}
+"""So many steps that something is always due."""
+KINDS: list[tuple[str, dict[str, object]]] = [
+    ("move_to_directory", {}),
+    ("reactivate", {}),
+    ("activate", {}),
+    ("pause", {}),
+    ("resume", {}),
+    ("assign_schedule", {"schedule": "dunning"}),
+    ("assign_schedule", {"schedule": "dunning", "reference": "second"}),
+    ("remove_from_schedule", {"schedule": "dunning"}),
+    ("record", {"fact": {"fact": "payment"}}),
+    ("update_customer", {"profile": {"zone": "Asia/Tokyo"}}),
+    ("purge", {}),
+    ("add_customer", {"profile": {"email": "a@example.org", "phone": "+33612345678"}}),
+]
+
+
+class Stress:
+    """Operations are counted by customer of a command, and by send of a part of a reminder."""
+
+    def __init__(self, layby: Layby) -> None:
+        self.layby = layby
+        self.done = 0
+        self._counting = threading.Lock()
+
+    def run(self, seed: int) -> None:
+        chance = random.Random(seed)
+        while self.done < OPERATIONS:
+            count = self._one_of(chance)
+            with self._counting:
+                self.done += count
+
+    def _one_of(self, chance: random.Random) -> int:
+        acts: list[Callable[[random.Random], int]] = [
+            *([self._command] * 4),
+            *([self._start] * 3),
+            *([self._settle] * 4),
+            self._sweep,
+        ]
+        return chance.choice(acts)(chance)
+
+    def _command(self, chance: random.Random) -> int:
+        kind, fields = chance.choice(KINDS)
+        customers = chance.sample(CUSTOMERS, chance.randint(1, PER_COMMAND))
+        self.layby.accept(kind, customers=customers, **fields)
+        apply_to(self.layby.engine, self.layby.account, customers)
+        return len(customers)
+
+    def _start(self, chance: random.Random) -> int:
+        channel = chance.choice(list(Channel))
+        return 1 + len(start(self.layby.engine, self.layby.account, channel, room=20))
+
+    def _settle(self, chance: random.Random) -> int:
+        """As its worker, and as a rescue and a second worker that come at the same time."""
+        opens = started(self.layby.engine, self.layby.account)
+        chosen = chance.sample(opens, min(len(opens), chance.randint(1, 20)))
+        if chosen:
+            answer(self.layby.engine, chosen, chance.choice(list(Answer)))
+        return 1 + len(chosen)
+
+    def _sweep(self, _: random.Random) -> int:
+        return 1 + sweep(self.layby.engine)
+
+
+def test_ten_thousand_mixed_operations_end_without_one_deadlock(
+    layby: Layby, between: Interleaving
+) -> None:
+    """The engine tries a deadlock again, so it would not be seen: it is counted where it occurs."""
+    layby.set_up(active_limit=25, schedule=DUE_AT_ONCE)
+    layby.add(*CUSTOMERS)
+    stress = Stress(layby)
+    with errors_by_state(layby.engine) as errors:
+        tasks = [between.run(lambda seed=seed: stress.run(seed)) for seed in range(THREADS)]
+        for task in tasks:
+            task.result(within_seconds=280)
+    assert errors.get("40P01", 0) == 0
+    assert errors == {}
+    assert stress.done >= OPERATIONS
+    assert broken(layby.engine) == {}
+    assert layby.rows(NOTHING_WAITS) == []
+    answer(layby.engine, started(layby.engine, layby.account), Answer.ACCEPTED)
+    sweep(layby.engine)
+    assert layby.rows("SELECT 1 FROM command_targets WHERE open <> '{}' AND quiet_at IS NULL") == []
+    assert broken(layby.engine) == {}

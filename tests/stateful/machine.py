@@ -1,0 +1,457 @@
+"""The machine: any commands, starts, answers, rescues and crashes, one after another.
+
+After every step the tables must hold the invariants and say what the model says.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from itertools import count, repeat
+from typing import Any
+
+from concurrency.interleave import CrashedError, lost_acknowledgement
+from concurrency.invariants import broken
+from concurrency.parts import FakeClock, answer, apply_for, start, started
+from harness import START, TEMPLATES, Layby
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import event
+from stateful.model import DEFINITIONS, LEASE_SECONDS, Line, Model, Order, Run, Told
+
+from domain.message import Answer, Channel
+from scheduler.ticks import Watch, sweep
+from storage.database import Connection, DatabaseError
+from storage.settles import Open
+from workers.lifecycle import apply_waiting
+
+NAMES = [f"c{n}" for n in range(1, 5)]
+ANSWERS = [
+    Answer.ACCEPTED,
+    Answer.TEMPORARY,
+    Answer.PERMANENT,
+    Answer.UNKNOWN,
+    Answer.NOT_HANDED_OVER,
+]
+names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)
+WRITES = ("UPDATE command_targets t", "DELETE FROM pending", "DELETE FROM started")
+references = st.sampled_from(["", "i-1"])
+any_number = st.integers(0, 1000)
+issued_days = st.none() | st.none() | st.integers(0, 3)
+dies_at = st.none() | st.none() | st.integers(0, 16)
+at_once = st.sampled_from([True, True, False])
+channels = st.sampled_from(list(Channel))
+_numbers = count(1)
+
+ISSUED = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
+
+
+CommandStrategy = st.SearchStrategy[tuple[str, dict[str, Any]]]
+
+
+def _with(
+    kind: str,
+    *,
+    optional: dict[str, st.SearchStrategy[Any]] | None = None,
+    **fields: st.SearchStrategy[Any],
+) -> CommandStrategy:
+    return st.tuples(st.just(kind), st.fixed_dictionaries(fields, optional=optional or {}))
+
+
+PROFILE = {
+    "phone": st.just("+33612345678"),
+    "zone": st.sampled_from(["Asia/Tokyo", "America/New_York"]),
+}
+SILENCES = st.one_of(
+    _with("move_to_directory", optional={"if_full": st.sampled_from(["pause", "refuse"])}),
+    _with("pause"),
+)
+ENDS_OF_SILENCE = st.one_of(_with("activate"), _with("reactivate"), _with("resume"))
+PROFILES = st.one_of(
+    _with(
+        "add_customer",
+        profile=st.fixed_dictionaries({"email": st.just("a@example.org")}, optional=PROFILE),
+    ),
+    _with("update_customer", profile=st.fixed_dictionaries({}, optional=PROFILE).filter(bool)),
+    _with("purge"),
+)
+ASSIGNMENTS = st.one_of(
+    _with("assign_schedule", schedule=st.just("calls"), optional={"reference": references}),
+    _with(
+        "assign_schedule",
+        schedule=st.just("bill"),
+        due_date=st.integers(-1, 2),
+        optional={"reference": references},
+    ),
+)
+ENDS_OF_SCHEDULES = st.one_of(
+    _with(
+        "remove_from_schedule",
+        schedule=st.sampled_from(["calls", "bill"]),
+        optional={"reference": references},
+    ),
+    _with(
+        "record",
+        fact=st.fixed_dictionaries(
+            {"fact": st.just("payment")}, optional={"full": st.booleans(), "reference": references}
+        ),
+    ),
+)
+
+
+class JourneyMachine(RuleBasedStateMachine):
+    """One fresh account of one database, and what the model expects of it."""
+
+    def __init__(self, layby: Layby, clock: FakeClock) -> None:
+        super().__init__()
+        self.layby, self.clock = layby, clock
+        self.account = layby.account = f"account-{next(_numbers)}"
+        layby.now = START
+        self.watch = Watch()
+        self.seen: dict[int, float] = {}
+        self.over: dict[int, Open] = {}
+        self.received = count()
+        self.plans: list[tuple[int, int]] = []
+        self.model = Model(START, 3, 4)
+
+    @initialize()
+    def open_the_account(self) -> None:
+        layby = self.layby
+        layby.must(
+            "put_account",
+            active_limit=3,
+            directory_limit=4,
+            email_from="Acme <billing@acme.example>",
+            sms_from="Acme",
+            test_clock=START,
+        )
+        for name, definition in TEMPLATES.items():
+            layby.must("put_template", template=name, definition=definition)
+        for schedule in DEFINITIONS:
+            self.put_schedule(schedule, 0)
+        for name in NAMES[:3]:
+            profile = {"email": "a@example.org", "phone": "+33612345678"}
+            self.do("add_customer", [name], {"profile": profile, "place": "active"})
+            self.do("assign_schedule", [name], {"schedule": "calls"})
+
+    # Commands.
+
+    @rule(command=SILENCES, customers=names, issued=issued_days, at_once=at_once)
+    def silence(self, **drawn: Any) -> None:
+        self.command(**drawn)
+
+    @rule(command=ENDS_OF_SILENCE, customers=names, issued=issued_days, at_once=at_once)
+    def end_a_silence(self, **drawn: Any) -> None:
+        self.command(**drawn)
+
+    @rule(command=PROFILES, customers=names, issued=issued_days, at_once=at_once)
+    def change_a_profile(self, **drawn: Any) -> None:
+        self.command(**drawn)
+
+    @rule(command=ASSIGNMENTS, customers=names, issued=issued_days, at_once=at_once)
+    def assign(self, **drawn: Any) -> None:
+        self.command(**drawn)
+
+    @rule(command=ENDS_OF_SCHEDULES, customers=names, issued=issued_days, at_once=at_once)
+    def end_a_schedule(self, **drawn: Any) -> None:
+        self.command(**drawn)
+
+    @precondition(lambda self: self.model.waiting)
+    @rule(which=any_number, dies_at=dies_at)
+    def ring_for_some(self, which: int, dies_at: int | None) -> None:
+        names = self.some_waiting(which)
+        with suppress(CrashedError):
+            self.crashing(dies_at, lambda: apply_for(self.layby, *names))
+            self.model.apply(names)
+
+    @rule()
+    def ring(self) -> None:
+        """For all that waits in the account: set-up first."""
+        apply_waiting(self.layby.engine, self.account)
+        self.all_applied()
+
+    @precondition(lambda self: self.model.waiting)
+    @rule(which=any_number)
+    def acknowledgement_of_what_was_applied_is_lost(self, which: int) -> None:
+        names = self.some_waiting(which)
+        lost = lost_acknowledgement(self.layby.engine, "UPDATE command_targets t")
+        with lost, suppress(DatabaseError):
+            apply_for(self.layby, *names)
+        self.model.apply(names)
+        apply_for(self.layby, *names)
+
+    @rule(active=st.integers(0, 4), directory=st.integers(0, 5), at_once=st.booleans())
+    def put_plan(self, active: int, directory: int, *, at_once: bool) -> None:
+        self.layby.accept("put_account", active_limit=active, directory_limit=directory)
+        self.plans.append((active, directory))
+        if at_once:
+            self.ring()
+
+    @rule(schedule=st.sampled_from(list(DEFINITIONS)), variant=st.integers(0, 1))
+    def put_schedule(self, schedule: str, variant: int) -> None:
+        definition = DEFINITIONS[schedule][variant]
+        self.layby.must("put_schedule", schedule=schedule, definition=definition.as_json())
+        self.model.put_schedule(schedule, definition)
+        self.all_applied()
+
+    @rule(hours=st.sampled_from([0.1, 1, 24, 25, 72]))
+    def travel(self, hours: float) -> None:
+        self.layby.travel(timedelta(hours=hours))
+        self.model.now = self.layby.now
+        self.all_applied()
+
+    # Sends.
+
+    @rule(channel=channels, dies_at=dies_at)
+    def start(self, channel: Channel, dies_at: int | None) -> None:
+        handed = {}
+        with suppress(CrashedError):
+            self.crashing(
+                dies_at, lambda: handed.update(start(self.layby.engine, self.account, channel))
+            )
+            begun = self.model.start(channel.value)
+            self.number(begun)
+            assert set(handed) == {run.send for run in begun}
+
+    @precondition(lambda self: self.model.started)
+    @rule(
+        which=st.lists(any_number, min_size=1, max_size=3),
+        with_=st.sampled_from(ANSWERS),
+        dies_at=dies_at,
+    )
+    def settle(self, which: list[int], with_: Answer, dies_at: int | None) -> None:
+        opens = self.some_started(which)
+        with suppress(CrashedError):
+            self.crashing(dies_at, lambda: answer(self.layby.engine, opens, with_))
+            self.settled(opens, with_)
+
+    @precondition(lambda self: self.over)
+    @rule(which=any_number, with_=st.sampled_from(ANSWERS))
+    def settle_late_or_again(self, which: int, with_: Answer) -> None:
+        one = list(self.over.values())[which % len(self.over)]
+        answer(self.layby.engine, [one], with_)
+        self.settled([one], with_)
+
+    @rule(seconds=st.sampled_from([0, 20, LEASE_SECONDS + 1]))
+    def rescue(self, seconds: int) -> None:
+        self.clock.now_seconds += seconds
+        opens = {one.send: one for one in started(self.layby.engine, self.account)}
+        now = self.clock.now_seconds
+        self.seen = {send: self.seen.get(send, now) for send in opens}
+        self.watch.rescue(self.layby.engine)
+        overdue = [opens[send] for send, at in self.seen.items() if now - at > LEASE_SECONDS]
+        self.settled(overdue, Answer.UNKNOWN)
+
+    @rule()
+    def sweep(self) -> None:
+        sweep(self.layby.engine)
+        for line, quiet in self.lines().values():
+            assert line.open is None or quiet is not bool(line.open & self.model.started)
+
+    # What must hold.
+
+    @invariant()
+    def guarantees_hold(self) -> None:
+        assert broken(self.layby.engine, self.account) == {}
+
+    @invariant()
+    def tables_say_what_the_model_says(self) -> None:
+        model = self.model
+        assert self.people() == {
+            name: (p.place, p.paused, p.kept, p.zone) for name, p in model.people.items()
+        }
+        runs, keys = self.runs()
+        assert runs == {key: _told_of(run) for key, run in self.keyed()}
+        key_of = {model.runs.index(run): key for key, run in self.keyed()}
+        assert self.ledger(keys) == {
+            (key_of[run], step): outcome for (run, step), outcome in model.ledger.items()
+        }
+        assert {at: line for at, (line, _) in self.lines().items()} == model.lines
+
+    def teardown(self) -> None:
+        """All comes to rest: what is started settles, what is rung for is applied, all is quiet."""
+        self.ring()
+        opens = started(self.layby.engine, self.account)
+        answer(self.layby.engine, opens, Answer.ACCEPTED)
+        self.settled(opens, Answer.ACCEPTED)
+        self.sweep()
+        self.guarantees_hold()
+        if self.model.people:
+            self.tables_say_what_the_model_says()
+        assert all(quiet for line, quiet in self.lines().values() if line.open is not None)
+
+    # The parts of a step.
+
+    def command(
+        self,
+        command: tuple[str, dict[str, Any]],
+        customers: list[str],
+        issued: int | None,
+        *,
+        at_once: bool,
+    ) -> None:
+        """Accept a command, and apply it unless its bell is to ring later."""
+        told = self.accept(*_for(command, customers, self.model.now), issued)
+        if at_once:
+            self.apply(set(told.waiting))
+
+    def do(
+        self,
+        kind: str,
+        customers: list[str],
+        fields: dict[str, Any],
+        issued: int | None = None,
+    ) -> None:
+        self.apply(set(self.accept(kind, customers, fields, issued).waiting))
+
+    def accept(
+        self, kind: str, customers: list[str], fields: dict[str, Any], issued: int | None = None
+    ) -> Told:
+        order: Order = (1, next(self.received)) if issued is None else (0, issued)
+        extra = {} if issued is None else {"issued_at": ISSUED + timedelta(days=issued)}
+        command = self.layby.accept(kind, customers=customers, **fields, **extra)
+        told = Told(command, kind, fields, order, list(customers))
+        self.model.told.append(told)
+        return told
+
+    def apply(self, names: set[str]) -> None:
+        apply_for(self.layby, *names)
+        self.model.apply(names)
+
+    def all_applied(self) -> None:
+        for plan in self.plans:
+            self.model.active_limit, self.model.directory_limit = plan
+        self.plans.clear()
+        self.model.apply(self.model.waiting)
+
+    def some_waiting(self, which: int) -> set[str]:
+        """Whom one of the waiting commands waits for."""
+        waiting = [told for told in self.model.told if told.waiting]
+        return set(waiting[which % len(waiting)].waiting)
+
+    def some_started(self, which: list[int]) -> list[Open]:
+        opens = started(self.layby.engine, self.account)
+        chosen = {number % len(opens) for number in which}
+        return [opens[number] for number in chosen]
+
+    def settled(self, opens: list[Open], with_: Answer) -> None:
+        for one in opens:
+            self.model.settle(one.send, with_.value)
+            self.over[one.send] = one
+
+    def number(self, begun: list[Run]) -> None:
+        keys = dict(self.keyed())
+        _, enrolments = self.runs()
+        for enrolment, send in self.rows("SELECT enrolment, send FROM started"):
+            run = keys[enrolments[enrolment]]
+            if run.send is None:
+                assert run in begun
+                self.model.number(run, send)
+        assert all(run.send is not None for run in begun)
+
+    def crashing(self, statement: int | None, work: Callable[[], object]) -> None:
+        """Do this, but the process ends before the n-th statement, unless it is done by then."""
+        left = repeat(1) if statement is None else count(statement, -1)
+        written: list[Connection] = []
+        committed: list[Connection] = []
+
+        def crash(connection: Connection, _: object, sql: str, *__: object) -> None:
+            if not committed and next(left) == 0:
+                raise CrashedError
+            if any(mark in sql for mark in WRITES):
+                written.append(connection)
+
+        def commits(_: Connection) -> None:
+            committed.extend(written)
+
+        engine = self.layby.engine
+        event.listen(engine, "before_cursor_execute", crash)
+        event.listen(engine, "commit", commits)
+        try:
+            work()
+        finally:
+            event.remove(engine, "before_cursor_execute", crash)
+            event.remove(engine, "commit", commits)
+
+    # What the tables say.
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        narrowed = f"SELECT * FROM ({sql.replace('SELECT ', 'SELECT account, ', 1)}) AS all_of_them"
+        return [
+            row[1:]
+            for row in self.layby.rows(narrowed + " WHERE account = :account", account=self.account)
+        ]
+
+    def people(self) -> dict[str, tuple[Any, ...]]:
+        rows = self.rows(
+            "SELECT customer, place, paused_at IS NOT NULL AS paused, kept, zone "
+            "FROM customers LEFT JOIN (SELECT account, customer, paused_at FROM slots) AS s "
+            "USING (account, customer)"
+        )
+        return {name: tuple(rest) for name, *rest in rows}
+
+    def keyed(self) -> list[tuple[tuple[str, str, str, int], Run]]:
+        nth: dict[tuple[str, str, str], int] = defaultdict(int)
+        keyed = []
+        for run in self.model.runs:
+            key = (run.customer, run.schedule, run.reference)
+            keyed.append(((*key, nth[key]), run))
+            nth[key] += 1
+        return keyed
+
+    def runs(self) -> tuple[dict[tuple[str, str, str, int], tuple[Any, ...]], dict[int, Any]]:
+        nth: dict[tuple[str, str, str], int] = defaultdict(int)
+        runs, keys = {}, {}
+        for enrolment, customer, schedule, reference, *rest in sorted(
+            self.rows(
+                "SELECT enrolment, e.customer, e.schedule, e.reference, e.version, e.step, "
+                "held IS NOT NULL AS is_held, end_reason, send, p.planned_at, p.due_at, p.attempts "
+                "FROM enrolments e LEFT JOIN pending p USING (account, enrolment) "
+                "LEFT JOIN (SELECT account, enrolment, send FROM started) AS s "
+                "USING (account, enrolment)"
+            )
+        ):
+            key = (customer, schedule, reference)
+            runs[*key, nth[key]] = tuple(rest)
+            keys[enrolment] = (*key, nth[key])
+            nth[key] += 1
+        return runs, keys
+
+    def ledger(self, keys: dict[int, Any]) -> dict[tuple[Any, int], tuple[str, str, int | None]]:
+        return {
+            (keys[enrolment], step): (state, rule, send)
+            for enrolment, step, state, rule, send in self.rows(
+                "SELECT enrolment, step, state, rule, send FROM sends"
+            )
+        }
+
+    def lines(self) -> dict[tuple[str, str], tuple[Line, bool]]:
+        rows = self.rows(
+            "SELECT command, customer, t.state, cancelled, open, quiet_at IS NOT NULL AS quiet "
+            "FROM command_targets t JOIN commands c USING (account, seq)"
+        )
+        return {
+            (command, customer): (
+                Line(state, cancelled, None if opened is None else frozenset(opened)),
+                quiet,
+            )
+            for command, customer, state, cancelled, opened, quiet in rows
+            if state != "waiting"
+        }
+
+
+def _for(
+    command: tuple[str, dict[str, Any]], customers: list[str], now: datetime
+) -> tuple[str, list[str], dict[str, Any]]:
+    kind, fields = command
+    if "due_date" in fields:
+        day = now.date() + timedelta(days=fields["due_date"])
+        fields = {**fields, "due_date": day}
+    return kind, sorted(customers), fields
+
+
+def _told_of(run: Run) -> tuple[Any, ...]:
+    plan = (
+        (run.planned_at, run.due_at, run.attempts) if run.where == "pending" else (None, None, None)
+    )
+    return (run.version, run.step, run.held, run.ended, run.send, *plan)

@@ -1,0 +1,423 @@
+"""What a journey comes to, in plain Python: no locks, no tables, one thing after another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+LATE = timedelta(days=2)
+WAITS = [timedelta(minutes=m) for m in (1, 5, 25, 120, 360)]
+LEASE_SECONDS = 30
+
+Order = tuple[int, int]
+"""Issued long ago, by day; else as received, after all of those."""
+
+
+class Step(NamedTuple):
+    offset: timedelta
+    at: time | None
+    channel: str
+
+
+class Definition(NamedTuple):
+    """A schedule as the machine puts it, and as the model reads it."""
+
+    steps: tuple[Step, ...]
+    ended_by_payment: bool
+
+    def as_json(self) -> dict[str, Any]:
+        steps = [
+            {
+                "offset": step.offset,
+                "channel": step.channel,
+                "template": "hello" if step.channel == "email" else "nudge",
+                **({"at": step.at} if step.at else {}),
+            }
+            for step in self.steps
+        ]
+        return {
+            "anchor": "due_date" if self.steps[0].at else "assigned_at",
+            "steps": [{**step, "offset": f"P{step['offset'].days}D"} for step in steps],
+            "ends": ["paid"] if self.ended_by_payment else [],
+        }
+
+
+def _days(*steps: tuple[int, time | None, str]) -> tuple[Step, ...]:
+    return tuple(Step(timedelta(days=days), at, channel) for days, at, channel in steps)
+
+
+DEFINITIONS = {
+    "calls": (
+        Definition(_days((0, None, "email"), (1, None, "sms"), (3, None, "email")), True),  # noqa: FBT003
+        Definition(_days((0, None, "sms"), (0, None, "email")), True),  # noqa: FBT003
+    ),
+    "bill": (
+        Definition(_days((0, time(9), "email"), (1, time(8, 30), "email")), False),  # noqa: FBT003
+        Definition(_days((1, time(7), "email"), (4, time(19), "sms")), True),  # noqa: FBT003
+    ),
+}
+
+
+@dataclass
+class Person:
+    place: str
+    phone: bool
+    zone: str | None = None
+    paused: bool = False
+    kept: bool = False
+
+
+@dataclass(eq=False)
+class Run:
+    """One enrolment. `where`: what its present step is, pending, started or neither."""
+
+    customer: str
+    schedule: str
+    version: int
+    reference: str
+    anchor: date | datetime
+    definition: Definition
+    step: int = 0
+    held: bool = False
+    ended: str | None = None
+    where: str | None = None
+    planned_at: datetime | None = None
+    due_at: datetime | None = None
+    attempts: int = 0
+    send: int | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.ended is None
+
+
+@dataclass(eq=False)
+class Told:
+    """A command that was accepted, for those it still waits for."""
+
+    command: str
+    kind: str
+    fields: dict[str, Any]
+    order: Order
+    waiting: list[str]
+
+
+class Line(NamedTuple):
+    state: str
+    cancelled: int = 0
+    open: frozenset[int] | None = None
+
+
+class Attempt(NamedTuple):
+    """A send that was started once: whose, which step, and how many there had been with it."""
+
+    run: Run
+    step: int
+    attempts: int
+
+
+ALLOWED = {
+    "add_customer": {None},
+    "update_customer": {"reserve", "active", "archived"},
+    "activate": {"reserve"},
+    "reactivate": {"archived"},
+    "move_to_directory": {"active", "archived"},
+    "purge": {"reserve"},
+    "pause": {"active"},
+    "resume": {"active"},
+    "assign_schedule": {"active"},
+    "remove_from_schedule": {"active"},
+    "record": {"reserve", "active", "archived"},
+}
+
+
+@dataclass
+class Model:
+    now: datetime
+    active_limit: int
+    directory_limit: int
+    people: dict[str, Person] = field(default_factory=dict)
+    silenced: dict[str, Order] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    versions: dict[str, list[Definition]] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    lines: dict[tuple[str, str], Line] = field(default_factory=dict)
+    ledger: dict[tuple[int, int], tuple[str, str, int | None]] = field(default_factory=dict)
+    attempts: dict[int, Attempt] = field(default_factory=dict)
+
+    # Counting.
+
+    def count(self, *, active: bool) -> int:
+        return sum((person.place == "active") is active for person in self.people.values())
+
+    def live(self, customer: str) -> list[Run]:
+        return [run for run in self.runs if run.customer == customer and run.live]
+
+    def open(self, runs: list[Run]) -> frozenset[int]:
+        return frozenset(run.send for run in runs if run.send is not None)
+
+    def open_of(self, customer: str) -> frozenset[int]:
+        return self.open([run for run in self.runs if run.customer == customer])
+
+    @property
+    def started(self) -> set[int]:
+        return set(self.open(self.runs))
+
+    # Commands.
+
+    @property
+    def waiting(self) -> set[str]:
+        return {name for told in self.told for name in told.waiting}
+
+    def apply(self, names: set[str]) -> None:
+        """All that waits for these customers: everybody's first, then second, and so on."""
+        while turn := list(self._turn(names)):
+            for one in sorted({id(told): told for told, _ in turn}.values(), key=self.told.index):
+                here = sorted(name for told, name in turn if told is one)
+                self._apply_one(one, here)
+                one.waiting = [name for name in one.waiting if name not in here]
+
+    def _turn(self, names: set[str]) -> Iterator[tuple[Told, str]]:
+        for name in names:
+            first = next((told for told in self.told if name in told.waiting), None)
+            if first is not None:
+                yield first, name
+
+    def _apply_one(self, told: Told, names: list[str]) -> None:
+        if told.kind in ("move_to_directory", "pause"):
+            for name in names:
+                if name in self.people:
+                    self.silenced[name] = max(self.silenced.get(name, (-1, 0)), told.order)
+        here = []
+        for name in names:
+            place = self.people[name].place if name in self.people else None
+            if place not in ALLOWED[told.kind]:
+                self._line(told, name, Line("refused"))
+            elif (
+                told.kind in ("activate", "reactivate", "resume")
+                and self.silenced.get(name, (-1, 0)) > told.order
+            ):
+                self._line(told, name, Line("superseded"))
+            else:
+                here.append(name)
+        handle = getattr(self, told.kind)
+        for name in here:
+            self._line(told, name, handle(name, **told.fields))
+
+    def _line(self, told: Told, name: str, line: Line) -> None:
+        assert (told.command, name) not in self.lines
+        self.lines[told.command, name] = line
+
+    def add_customer(self, name: str, profile: dict[str, Any], place: str = "reserve") -> Line:
+        active = place == "active"
+        limit = self.active_limit if active else self.directory_limit
+        if self.count(active=active) >= limit:
+            return Line("refused")
+        self.people[name] = Person(place, "phone" in profile, profile.get("zone"))
+        return Line("applied")
+
+    def update_customer(self, name: str, profile: dict[str, Any]) -> Line:
+        person = self.people[name]
+        person.phone |= "phone" in profile
+        if "zone" in profile:
+            person.zone = profile["zone"]
+            for run in self.live(name):
+                if run.where == "pending" and run.attempts == 0:
+                    self._plan(run)
+        return Line("applied")
+
+    def activate(self, name: str) -> Line:
+        if self.count(active=True) >= self.active_limit:
+            return Line("refused")
+        self.people[name].place = "active"
+        self.people[name].paused = False
+        return Line("applied")
+
+    reactivate = activate
+
+    def move_to_directory(self, name: str, if_full: str = "pause") -> Line:
+        person, opened = self.people[name], self.open_of(name)
+        if person.place == "archived":
+            return Line("applied", 0, opened)
+        if self.count(active=False) >= self.directory_limit:
+            if if_full == "refuse":
+                return Line("refused")
+            return Line("refused", self._hold(name), opened)
+        cancelled = self._end(self.live(name), "moved")
+        person.place, person.kept, person.paused = "archived", True, False
+        return Line("applied", cancelled, opened)
+
+    def purge(self, name: str) -> Line:
+        if self.people[name].kept:
+            return Line("refused")
+        del self.people[name]
+        self.silenced.pop(name, None)
+        return Line("applied")
+
+    def pause(self, name: str) -> Line:
+        opened = self.open_of(name)
+        return Line("applied", self._hold(name), opened)
+
+    def resume(self, name: str) -> Line:
+        self.people[name].paused = False
+        for run in self.live(name):
+            if run.held:
+                run.held = False
+                if run.where is None:
+                    self._plan(run)
+        return Line("applied")
+
+    def assign_schedule(
+        self, name: str, schedule: str, reference: str = "", due_date: date | None = None
+    ) -> Line:
+        if any((r.schedule, r.reference) == (schedule, reference) for r in self.live(name)):
+            return Line("refused")
+        versions = self.versions[schedule]
+        if (due_date is None) is (versions[-1].steps[0].at is not None):
+            return Line("refused")
+        run = Run(name, schedule, len(versions), reference, due_date or self.now, versions[-1])
+        self.runs.append(run)
+        if self.people[name].paused:
+            run.held = True
+        else:
+            self._plan(run)
+        return Line("applied")
+
+    def remove_from_schedule(self, name: str, schedule: str, reference: str | None = None) -> Line:
+        ending = [
+            run
+            for run in self.live(name)
+            if run.schedule == schedule and reference in (None, run.reference)
+        ]
+        if not ending:
+            return Line("refused")
+        return Line("applied", self._end(ending, "removed"), self.open(ending))
+
+    def record(self, name: str, fact: dict[str, Any]) -> Line:
+        self.people[name].kept = True
+        if not fact.get("full", True):
+            return Line("applied")
+        ending = [
+            run
+            for run in self.live(name)
+            if run.definition.ended_by_payment and fact.get("reference") in (None, run.reference)
+        ]
+        return Line("applied", self._end(ending, "paid"), self.open(ending))
+
+    def put_schedule(self, schedule: str, definition: Definition) -> None:
+        versions = self.versions.setdefault(schedule, [])
+        if not versions or versions[-1] != definition:
+            versions.append(definition)
+
+    # What follows from commands.
+
+    def _write(self, run: Run, state: str, rule: str, send: int | None = None) -> None:
+        key = (self.runs.index(run), run.step)
+        assert key not in self.ledger, "a step has one outcome"
+        self.ledger[key] = (state, rule, send)
+
+    def _end(self, runs: list[Run], reason: str) -> int:
+        cancelled = 0
+        for run in runs:
+            if run.where != "started":
+                self._write(run, "cancelled", reason)
+                cancelled += 1
+                run.where = None
+            run.ended, run.held = reason, False
+        return cancelled
+
+    def _hold(self, name: str) -> int:
+        self.people[name].paused = True
+        taken = 0
+        for run in self.live(name):
+            run.held = True
+            if run.where == "pending":
+                run.where = None
+                taken += 1
+        return taken
+
+    def _plan(self, run: Run) -> None:
+        step = run.definition.steps[run.step]
+        if step.at is None:
+            assert isinstance(run.anchor, datetime)
+            due = run.anchor + step.offset
+        else:
+            zone = ZoneInfo(self.people[run.customer].zone or "UTC")
+            wall = datetime.combine(run.anchor + step.offset, step.at, tzinfo=zone)
+            due = wall.astimezone(UTC)
+        run.where, run.planned_at, run.due_at, run.attempts = "pending", due, due, 0
+
+    # Sends.
+
+    def due(self, channel: str) -> list[Run]:
+        return [
+            run
+            for run in self.runs
+            if run.where == "pending"
+            and run.definition.steps[run.step].channel == channel
+            and run.due_at is not None
+            and run.due_at <= self.now
+        ]
+
+    def start(self, channel: str) -> list[Run]:
+        """Returns those started; the caller gives each the number of its send."""
+        begun = []
+        for run in self.due(channel):
+            assert run.planned_at is not None
+            if channel == "sms" and not self.people[run.customer].phone:
+                self._skip(run, "reachable")
+            elif self.now - run.planned_at > LATE:
+                self._skip(run, "in_time")
+            else:
+                run.where = "started"
+                run.attempts += 1
+                begun.append(run)
+        return begun
+
+    def number(self, run: Run, send: int) -> None:
+        assert send not in self.attempts, "each attempt has a number of its own"
+        run.send = send
+        self.attempts[send] = Attempt(run, run.step, run.attempts)
+
+    def _skip(self, run: Run, rule: str) -> None:
+        self._write(run, "skipped", rule)
+        self._advance(run)
+
+    def _advance(self, run: Run) -> None:
+        run.where = None
+        if not run.live:
+            return
+        run.step += 1
+        if run.step == len(run.definition.steps):
+            run.ended, run.held = "completed", False
+        elif not run.held:
+            self._plan(run)
+
+    def settle(self, send: int, answer: str) -> None:
+        """Of a started send, or late; the first word counts, unless it was that there is none."""
+        run, step, attempts = self.attempts[send]
+        exhausted = answer == "temporary" and attempts > len(WAITS)
+        rule = "attempts_exhausted" if exhausted else answer
+        if run.send == send:
+            run.send = None
+            if exhausted or answer in ("accepted", "permanent", "unknown"):
+                state = {"accepted": "sent", "unknown": "unknown"}.get(answer, "failed")
+                self._write(run, state, rule, send)
+                self._advance(run)
+            else:
+                self._back(run, answer, send)
+            return
+        key = (self.runs.index(run), step)
+        if self.ledger.get(key, ("", "", None))[::2] == ("unknown", send) and answer != "unknown":
+            self.ledger[key] = ("sent" if answer == "accepted" else "failed", rule, send)
+
+    def _back(self, run: Run, answer: str, send: int) -> None:
+        run.where = None
+        if not run.live:
+            assert run.ended is not None
+            self._write(run, "cancelled", run.ended, send)
+        elif not run.held:
+            wait = WAITS[run.attempts - 1] if answer == "temporary" else timedelta(0)
+            run.attempts -= answer == "not_handed_over"
+            run.where, run.due_at = "pending", self.now + wait

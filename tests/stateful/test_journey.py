@@ -1,0 +1,43 @@
+"""G1 to G7 after every step of any sequence of commands, sends, answers and crashes."""
+
+import pytest
+from concurrency.parts import FakeClock
+from harness import Layby
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from stateful.machine import JourneyMachine
+
+from scheduler import ticks
+
+DATABASE_IS_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+"""A step is a dozen statements on a real server; and it is the rules that draw the data."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    clock = FakeClock()
+    monkeypatch.setattr(ticks, "machine_seconds", clock)
+    return clock
+
+
+def run(layby: Layby, clock: FakeClock, *, examples: int, steps: int) -> None:
+    """Each example has an account of its own, in one database: accounts do not see each other."""
+    run_state_machine_as_test(
+        lambda: JourneyMachine(layby, clock),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=DATABASE_IS_SLOW,
+        ),
+    )
+
+
+def test_guarantees_hold_after_every_step_of_any_journey(layby: Layby, clock: FakeClock) -> None:
+    run(layby, clock, examples=12, steps=40)
+
+
+@pytest.mark.soak
+def test_guarantees_hold_on_long_journeys(layby: Layby, clock: FakeClock) -> None:
+    run(layby, clock, examples=300, steps=100)
