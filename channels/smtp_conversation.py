@@ -7,6 +7,7 @@ text, and closes gracefully where a deadline needs a reset.
 import asyncio
 import socket
 import struct
+from contextlib import suppress
 
 from aiosmtplib import SMTPException
 from aiosmtplib.protocol import SMTPProtocol
@@ -96,7 +97,9 @@ class Conversation:
     def reset(self) -> None:
         """Drop the connection and all that is still in its buffers (RST, not FIN)."""
         if self._protocol.transport is not None:
-            self._transport().abort()
+            # On some 3.11 an encrypted transport closed twice has forgotten its connection.
+            with suppress(AttributeError):
+                self._transport().abort()
 
     def _transport(self) -> asyncio.Transport:
         # The protocol's own changes when the connection is encrypted, and goes when it is lost.

@@ -53,6 +53,7 @@ KNOWN = (
 
 def main() -> None:
     """Run the command line; what is known to go wrong is told without a traceback."""
+    configure_logs("layby", readable=sys.stderr.isatty())
     try:
         app()
     except KNOWN as error:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import dramatiq
 
 from channels.configure import channel_from_urls
+from channels.protocol import ChannelAdapter
 from domain.message import Channel
 from ops.installation import Installation, home_of
 from ops.stop import stop_signal
@@ -35,8 +36,8 @@ def run_lifecycle(installation: Installation) -> None:
 
 def run_delivery(installation: Installation) -> None:
     """Deliver what is due."""
-    broker = installation.broker()
-    with stop_signal() as stop, _open_desks(installation) as (desks, test_desks):
+    broker, adapters = installation.broker(), _adapters(installation)
+    with stop_signal() as stop, _open_desks(*adapters) as (desks, test_desks):
         delivery = Delivery(
             installation.engine,
             desks,
@@ -76,24 +77,33 @@ PROCESSES: dict[str, Callable[[Installation], None]] = {
 }
 
 
+Adapters = dict[Channel, ChannelAdapter]
 Desks = dict[Channel, Desk]
 
 
-@contextmanager
-def _open_desks(installation: Installation) -> Iterator[tuple[Desks, Desks]]:
+def _adapters(installation: Installation) -> tuple[Adapters, Adapters]:
     """Where messages go: those of live accounts, and those of test accounts, always to files."""
     settings = installation.settings
     urls = {Channel.EMAIL: settings.email_url, Channel.SMS: settings.sms_url}
-    folder = home_of(settings) / "outbox-of-test-accounts"
-    live = {channel: Desk(channel_from_urls(url, channel)) for channel, url in urls.items()}
+    files = f"file://{home_of(settings) / 'outbox-of-test-accounts'}"
+    live = {channel: channel_from_urls(url, channel) for channel, url in urls.items()}
     test = {
-        channel: live[channel]
-        if url.startswith("file:")
-        else Desk(channel_from_urls(f"file://{folder}", channel))
+        channel: live[channel] if url.startswith("file:") else channel_from_urls(files, channel)
         for channel, url in urls.items()
     }
-    yield live, test
-    for desk in {*live.values(), *test.values()}:
+    return live, test
+
+
+@contextmanager
+def _open_desks(live: Adapters, test: Adapters) -> Iterator[tuple[Desks, Desks]]:
+    """One desk for each adapter; their threads must not be started before signals are held."""
+    adapters = {id(one): one for one in (*live.values(), *test.values())}
+    desks = {name: Desk(one) for name, one in adapters.items()}
+    yield (
+        {channel: desks[id(one)] for channel, one in live.items()},
+        {channel: desks[id(one)] for channel, one in test.items()},
+    )
+    for desk in desks.values():
         desk.close()
 
 

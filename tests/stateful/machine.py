@@ -67,12 +67,14 @@ SILENCES = st.one_of(
     _with("pause"),
 )
 ENDS_OF_SILENCE = st.one_of(_with("activate"), _with("reactivate"), _with("resume"))
+UPDATES = _with("update_customer", profile=st.fixed_dictionaries({}, optional=PROFILE).filter(bool))
 PROFILES = st.one_of(
     _with(
         "add_customer",
         profile=st.fixed_dictionaries({"email": st.just("a@example.org")}, optional=PROFILE),
     ),
-    _with("update_customer", profile=st.fixed_dictionaries({}, optional=PROFILE).filter(bool)),
+    UPDATES,
+    UPDATES,
     _with("purge"),
 )
 ASSIGNMENTS = st.one_of(
@@ -129,10 +131,12 @@ class JourneyMachine(RuleBasedStateMachine):
             layby.must("put_template", template=name, definition=definition)
         for schedule in DEFINITIONS:
             self.put_schedule(schedule, 0)
-        for name in NAMES[:3]:
-            profile = {"email": "a@example.org", "phone": "+33612345678"}
+        profile = {"email": "a@example.org", "phone": "+33612345678"}
+        *active, reserved = NAMES
+        for name in active:
             self.do("add_customer", [name], {"profile": profile, "place": "active"})
             self.do("assign_schedule", [name], {"schedule": "calls"})
+        self.do("add_customer", [reserved], {"profile": profile})
 
     # Commands.
 

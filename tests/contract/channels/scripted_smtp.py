@@ -108,7 +108,9 @@ def running(
         await stop.wait()
         listener.close()
         for protocol in list(server.protocols):
-            protocol.transport.abort()
+            # On some 3.11 an encrypted transport closed twice has forgotten its connection.
+            with contextlib.suppress(AttributeError):
+                protocol.transport.abort()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
