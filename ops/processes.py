@@ -1,5 +1,6 @@
 """The processes of the Procfile: each runs until it is told to stop, and finishes what is open."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -44,7 +45,7 @@ def run_delivery(installation: Installation) -> None:
             test_desks,
             installation.key,
             installation.name(),
-            stop.is_set,
+            stopping=stop.is_set,
         )
         declare_delivery(broker, RedisBell(broker), delivery)
         with _consuming(broker, {channel.value for channel in Channel}, DELIVERY_THREADS):
@@ -107,11 +108,23 @@ def _open_desks(live: Adapters, test: Adapters) -> Iterator[tuple[Desks, Desks]]
         desk.close()
 
 
+def _collect_less_often() -> None:
+    """Leave alone what lives as long as the process, and look at the rest less often.
+
+    A batch makes tens of thousands of objects that go with it; looking through them every 700 took
+    a quarter of delivery's processor time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 @contextmanager
 def _consuming(broker: dramatiq.Broker, queues: set[str], threads: int) -> Iterator[None]:
     worker = dramatiq.Worker(
         broker, queues=queues, worker_threads=threads, worker_timeout=_POLL_MILLISECONDS
     )
+    _collect_less_often()
     worker.start()
     try:
         yield

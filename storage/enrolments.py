@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from domain.planning import Anchor
+from storage.columns import moments, numbers, texts
 
 
 class Enrolment(NamedTuple):
@@ -129,15 +130,12 @@ def plan(connection: Connection, account: str, plans: Sequence[Plan]) -> None:
     if plans:
         connection.execute(
             text(
-                """
+                f"""
                 INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at,
                                      due_at, attempts)
                 SELECT e.account, e.enrolment, e.slot, e.customer, e.step, p.channel, p.planned_at,
                        p.due_at, p.attempts
-                FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
-                            CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]),
-                            CAST(:due_ats AS timestamptz[]), CAST(:attempts AS int[]))
-                     AS p (enrolment, step, channel, planned_at, due_at, attempts),
+                FROM {_PLANS},
                 LATERAL (SELECT * FROM enrolments e
                          WHERE e.account = :account AND e.enrolment = p.enrolment OFFSET 0) e
                 WHERE e.slot IS NOT NULL AND e.held IS NULL AND e.step = p.step
@@ -152,12 +150,9 @@ def replan(connection: Connection, account: str, plans: Sequence[Plan]) -> None:
     if plans:
         connection.execute(
             text(
-                """
+                f"""
                 UPDATE pending SET planned_at = p.planned_at, due_at = p.due_at
-                FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
-                            CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]),
-                            CAST(:due_ats AS timestamptz[]), CAST(:attempts AS int[]))
-                     AS p (enrolment, step, channel, planned_at, due_at, attempts)
+                FROM {_PLANS}
                 WHERE pending.account = :account AND pending.enrolment = p.enrolment
                 """
             ),
@@ -169,13 +164,24 @@ def _columns(account: str, plans: Sequence[Plan]) -> dict[str, object]:
     enrolments, steps, channels, planned_ats, due_ats, attempts = zip(*plans, strict=True)
     return {
         "account": account,
-        "enrolments": list(enrolments),
-        "steps": list(steps),
-        "channels": list(channels),
-        "planned_ats": list(planned_ats),
-        "due_ats": list(due_ats),
-        "attempts": list(attempts),
+        "enrolments": numbers(enrolments),
+        "steps": numbers(steps),
+        "channels": texts(channels),
+        "planned_ats": moments(planned_ats),
+        "due_ats": moments(due_ats),
+        "attempts": numbers(attempts),
     }
+
+
+_PLANS = """
+    ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
+               unnest(CAST(:steps AS int[])),
+               json_array_elements_text(CAST(:channels AS json)),
+               unnest(CAST(:planned_ats AS timestamptz[])),
+               unnest(CAST(:due_ats AS timestamptz[])),
+               unnest(CAST(:attempts AS int[])))
+    AS p (enrolment, step, channel, planned_at, due_at, attempts)
+"""
 
 
 class Advance(NamedTuple):
@@ -199,23 +205,26 @@ def advance(
         return
     enrolments, steps, channels, planned_ats = zip(*advances, strict=True)
     connection.execute(
-        text(_ADVANCE),
+        _ADVANCE,
         {
             "account": account,
             "now": now,
-            "enrolments": list(enrolments),
-            "steps": list(steps),
-            "channels": list(channels),
-            "planned_ats": list(planned_ats),
+            "enrolments": numbers(enrolments),
+            "steps": numbers(steps),
+            "channels": texts(channels),
+            "planned_ats": moments(planned_ats),
         },
     )
 
 
-_ADVANCE = """
+_ADVANCE = text(
+    """
     WITH over AS MATERIALIZED (
         SELECT over.*, found.tid
-        FROM unnest(CAST(:enrolments AS bigint[]), CAST(:steps AS int[]),
-                    CAST(:channels AS text[]), CAST(:planned_ats AS timestamptz[]))
+        FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
+                        unnest(CAST(:steps AS int[])),
+                        json_array_elements_text(CAST(:channels AS json)),
+                        unnest(CAST(:planned_ats AS timestamptz[])))
              AS over (enrolment, step, channel, planned_at),
         LATERAL (SELECT ctid AS tid FROM enrolments e
                  WHERE e.account = :account AND e.enrolment = over.enrolment OFFSET 0) found
@@ -235,4 +244,5 @@ _ADVANCE = """
     INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at, due_at)
     SELECT account, enrolment, slot, customer, step, channel, planned_at, planned_at
     FROM advanced WHERE slot IS NOT NULL AND held IS NULL
-"""
+    """
+)

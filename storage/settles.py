@@ -7,6 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from storage.columns import numbers, texts
+
 BACK = "pending"
 """Not a state of the ledger: a definite no, to be tried again; or never handed over."""
 
@@ -46,13 +48,13 @@ class Over(NamedTuple):
 
 def lock_slots(connection: Connection, account: str, slots: Sequence[int]) -> None:
     """Hold these slots against silence, not against other starts and settles; by id."""
-    connection.execute(
-        text(
-            "SELECT slot FROM slots WHERE account = :account "
-            "AND slot = ANY(CAST(:slots AS bigint[])) ORDER BY slot FOR KEY SHARE"
-        ),
-        {"account": account, "slots": list(slots)},
-    )
+    connection.execute(_LOCK_SLOTS, {"account": account, "slots": numbers(slots)})
+
+
+_LOCK_SLOTS = text(
+    "SELECT slot FROM slots WHERE account = :account "
+    "AND slot = ANY(CAST(:slots AS bigint[])) ORDER BY slot FOR KEY SHARE"
+)
 
 
 def settle(
@@ -62,39 +64,48 @@ def settle(
 
     What goes back to pending is only taken out here; if its enrolment has ended, it is cancelled.
     """
-    columns = _in_order(settled)
-    rows = connection.execute(
-        text(_SETTLE),
-        {
-            "account": account,
-            "now": now,
-            **{field: list(column) for field, column in zip(_FIELDS, columns, strict=True)},
-        },
-    )
-    return [Over(*row) for row in rows]
+    rows = connection.execute(_SETTLE, {"account": account, "now": now, **_columns(settled)})
+    return [Over._make(row) for row in rows.all()]
 
 
-_FIELDS = tuple(f"{field}s" for field in Settled._fields)
-
-
-def _in_order(settled: Sequence[Settled]) -> list[tuple[object, ...]]:
+def _columns(settled: Sequence[Settled]) -> dict[str, str]:
     # By id: a rescue, a late worker and a second try may hold the same rows at the same time.
-    return list(zip(*sorted(settled, key=lambda one: one.send), strict=True))
+    sends, tokens, *said = zip(*sorted(settled, key=lambda one: one.send), strict=True)
+    named = zip(_SAID, said, strict=True)
+    return {
+        "sends": numbers(sends),
+        "tokens": texts(map(str, tokens)),
+        **{f"{name}s": texts(column) for name, column in named},
+    }
+
+
+_SAID = Settled._fields[2:]
+
+_DONE = """
+    ROWS FROM (unnest(CAST(:sends AS bigint[])),
+               json_array_elements_text(CAST(:tokens AS json)),
+               json_array_elements_text(CAST(:states AS json)),
+               json_array_elements_text(CAST(:rules AS json)),
+               json_array_elements_text(CAST(:details AS json)),
+               json_array_elements_text(CAST(:providers AS json)),
+               json_array_elements_text(CAST(:provider_ids AS json)))
+    AS done (send, token, state, rule, detail, provider, provider_id)
+"""
 
 
 # Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py.
-_SETTLE = """
+_SETTLE = text(
+    f"""
     WITH done AS MATERIALIZED (
         SELECT done.*, found.tid
-        FROM unnest(CAST(:sends AS bigint[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]),
-                    CAST(:rules AS text[]), CAST(:details AS text[]), CAST(:providers AS text[]),
-                    CAST(:provider_ids AS text[]))
-             AS done (send, token, state, rule, detail, provider, provider_id),
+        FROM {_DONE},
         LATERAL (SELECT ctid AS tid FROM started s
-                 WHERE s.account = :account AND s.send = done.send AND s.token = done.token
+                 WHERE s.account = :account AND s.send = done.send
+                   AND s.token = CAST(done.token AS uuid)
                  OFFSET 0) found
     ), taken AS (
-        DELETE FROM started s USING done WHERE s.ctid = done.tid AND s.token = done.token
+        DELETE FROM started s USING done
+        WHERE s.ctid = done.tid AND s.token = CAST(done.token AS uuid)
         RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id
     ), over AS (
         SELECT t.*, e.*, c.zone FROM taken t,
@@ -119,7 +130,8 @@ _SETTLE = """
     SELECT send, enrolment, step, slot, customer, channel, planned_at, attempts, state, live,
            schedule, version, anchor_date, anchor_at, zone
     FROM over
-"""
+    """
+)
 
 
 def resolve_late(connection: Connection, account: str, settled: Sequence[Settled]) -> int:
@@ -127,26 +139,20 @@ def resolve_late(connection: Connection, account: str, settled: Sequence[Settled
 
     Their sequence has gone on, so a definite no for now is a no for good.
     """
-    columns = _in_order(settled)
     return connection.execute(
         text(
-            """
+            f"""
             UPDATE sends s
             SET state = CASE done.state WHEN 'pending' THEN 'failed' ELSE done.state END,
                 rule = done.rule, detail = done.detail,
                    provider = done.provider, provider_id = done.provider_id
-            FROM unnest(CAST(:sends AS bigint[]), CAST(:tokens AS uuid[]), CAST(:states AS text[]),
-                        CAST(:rules AS text[]), CAST(:details AS text[]),
-                        CAST(:providers AS text[]), CAST(:provider_ids AS text[]))
-                 AS done (send, token, state, rule, detail, provider, provider_id)
-            WHERE s.account = :account AND s.send = done.send AND s.token = done.token
+            FROM {_DONE}
+            WHERE s.account = :account AND s.send = done.send
+              AND s.token = CAST(done.token AS uuid)
               AND s.state = 'unknown' AND done.state <> 'unknown'
             """
         ),
-        {
-            "account": account,
-            **{field: list(column) for field, column in zip(_FIELDS, columns, strict=True)},
-        },
+        {"account": account, **_columns(settled)},
     ).rowcount
 
 

@@ -1,24 +1,33 @@
 """Starting sends: take what is due, read the facts, and hand it over once only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from domain.message import Channel
+from storage.columns import moments, numbers, texts
 
-class Due(NamedTuple):
-    """A due send with all that the gate and the template need, read under its slot's lock."""
 
+class Held(NamedTuple):
+    """A due send as it is in `pending`, locked together with its slot."""
+
+    tid: str
+    """Where its row is, until the transaction ends."""
     enrolment: int
     slot: int
     customer: str
     step: int
-    channel: str
     planned_at: datetime
-    due_at: datetime
     attempts: int
+
+
+class Due(NamedTuple):
+    """A held send with all that the gate and the template need, read under its slot's lock."""
+
+    held: Held
     schedule: str
     version: int
     reference: str
@@ -32,9 +41,9 @@ class Due(NamedTuple):
 
 
 class Start(NamedTuple):
-    """One send to be started."""
+    """One held send to be started."""
 
-    enrolment: int
+    held: Held
     template: str
     template_version: int
     recipient_hash: str
@@ -43,58 +52,70 @@ class Start(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """One send that a rule refused."""
+    """One held send that a rule refused."""
 
-    enrolment: int
+    held: Held
     rule: str
     reason: str
     decision: str
 
 
 def lock_due(
-    connection: Connection, account: str, channel: str, now: datetime, limit: int
-) -> list[int]:
+    connection: Connection, account: str, channel: Channel, now: datetime, limit: int
+) -> list[Held]:
     """Hold up to `limit` due sends and their slots, oldest first; what others hold is skipped.
 
-    Only locks: facts are read by `read_due`, in a statement of its own, or they could be older
-    than the locks.
+    Only what is locked is read: other facts are read by `read_due`, in a statement of its own, or
+    they could be older than the locks.
     """
     rows = connection.execute(
-        text(
-            """
-            SELECT p.enrolment FROM pending p
-            JOIN slots s ON s.account = p.account AND s.slot = p.slot
-            WHERE p.account = :account AND p.channel = :channel AND p.due_at <= :now
-            ORDER BY p.due_at LIMIT :limit
-            FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED
-            """
-        ),
-        {"account": account, "channel": channel, "now": now, "limit": limit},
+        _LOCK_DUE, {"account": account, "channel": channel, "now": now, "limit": limit}
     )
-    return [row.enrolment for row in rows]
+    return [Held._make(row) for row in rows.all()]
 
 
-def read_due(connection: Connection, account: str, enrolments: Sequence[int]) -> list[Due]:
+_LOCK_DUE = text(
+    """
+    SELECT CAST(p.ctid AS text), p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts
+    FROM pending p JOIN slots s ON s.account = p.account AND s.slot = p.slot
+    WHERE p.account = :account AND p.channel = :channel AND p.due_at <= :now
+    ORDER BY p.due_at LIMIT :limit
+    FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED
+    """
+)
+
+
+def read_due(
+    connection: Connection, account: str, channel: Channel, held: Sequence[Held]
+) -> list[Due]:
     """The facts of held sends, as committed now."""
     rows = connection.execute(
-        text(
-            """
-            SELECT p.enrolment, p.slot, p.customer, p.step, p.channel, p.planned_at, p.due_at,
-                   p.attempts, e.schedule, e.version, e.reference, e.anchor_date, e.anchor_at,
-                   c."values" || e."values", c.name,
-                   CASE p.channel WHEN 'email' THEN c.email ELSE c.phone END, c.zone, c.language
-            FROM unnest(CAST(:enrolments AS bigint[])) AS held (enrolment),
-            LATERAL (SELECT * FROM pending p
-                     WHERE p.account = :account AND p.enrolment = held.enrolment OFFSET 0) p,
-            LATERAL (SELECT * FROM enrolments e
-                     WHERE e.account = :account AND e.enrolment = p.enrolment OFFSET 0) e,
-            LATERAL (SELECT * FROM customers c
-                     WHERE c.account = :account AND c.customer = p.customer OFFSET 0) c
-            """
-        ),
-        {"account": account, "enrolments": list(enrolments)},
+        _READ_DUE[channel],
+        {
+            "account": account,
+            "enrolments": numbers(one.enrolment for one in held),
+            "customers": texts(one.customer for one in held),
+        },
     )
-    return [Due(*row) for row in rows]
+    return [Due(held[number - 1], *facts) for number, *facts in rows.all()]
+
+
+_READ_DUE = {
+    channel: text(
+        f"""
+        SELECT held.number, e.schedule, e.version, e.reference, e.anchor_date, e.anchor_at,
+               c."values" || e."values", c.name, c.{address}, c.zone, c.language
+        FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
+                        json_array_elements_text(CAST(:customers AS json)))
+             WITH ORDINALITY AS held (enrolment, customer, number),
+        LATERAL (SELECT * FROM enrolments e
+                 WHERE e.account = :account AND e.enrolment = held.enrolment OFFSET 0) e,
+        LATERAL (SELECT * FROM customers c
+                 WHERE c.account = :account AND c.customer = held.customer OFFSET 0) c
+        """
+    )
+    for channel, address in ((Channel.EMAIL, "email"), (Channel.SMS, "phone"))
+}
 
 
 def take(
@@ -108,94 +129,102 @@ def take(
     worker: str,
 ) -> dict[int, int]:
     """Move held sends from pending to started; returns {enrolment: send}."""
-    enrolments, templates, versions, hashes, decisions = zip(*starts, strict=True)
+    held, templates, versions, hashes, decisions = zip(*starts, strict=True)
     rows = connection.execute(
-        text(_TAKE),
+        _TAKE,
         {
             "account": account,
             "token": token,
             "now": now,
             "lease_seconds": lease_seconds,
             "worker": worker,
-            "enrolments": list(enrolments),
-            "templates": list(templates),
-            "versions": list(versions),
-            "hashes": list(hashes),
-            "decisions": list(decisions),
+            "tids": tids(held),
+            "templates": texts(templates),
+            "versions": numbers(versions),
+            "hashes": texts(hashes),
+            "decisions": texts(decisions),
         },
     )
     return {row.enrolment: row.send for row in rows}
 
 
-_TAKE = """
+_TAKE = text(
+    """
     WITH s AS MATERIALIZED (
-        SELECT s.*, found.tid
-        FROM unnest(CAST(:enrolments AS bigint[]), CAST(:templates AS text[]),
-                    CAST(:versions AS int[]), CAST(:hashes AS text[]),
-                    CAST(:decisions AS jsonb[]))
-             AS s (enrolment, template, template_version, recipient_hash, decision),
-        LATERAL (SELECT ctid AS tid FROM pending p
-                 WHERE p.account = :account AND p.enrolment = s.enrolment OFFSET 0) found
+        SELECT * FROM ROWS FROM (
+            unnest(CAST(:tids AS tid[])),
+            json_array_elements_text(CAST(:templates AS json)),
+            unnest(CAST(:versions AS int[])),
+            json_array_elements_text(CAST(:hashes AS json)),
+            json_array_elements_text(CAST(:decisions AS json)))
+        AS s (tid, template, template_version, recipient_hash, decision)
     ), taken AS (
-        DELETE FROM pending p USING s WHERE p.ctid = s.tid AND p.enrolment = s.enrolment
+        DELETE FROM pending p USING s WHERE p.ctid = s.tid
         RETURNING p.*, s.template, s.template_version, s.recipient_hash, s.decision
     )
     INSERT INTO started (account, token, enrolment, slot, customer, step, channel, planned_at,
                          attempts, template, template_version, recipient_hash, decision,
                          business_at, lease_seconds, worker)
     SELECT account, :token, enrolment, slot, customer, step, channel, planned_at, attempts + 1,
-           template, template_version, recipient_hash, decision, :now, :lease_seconds, :worker
+           template, template_version, recipient_hash, CAST(decision AS jsonb), :now,
+           :lease_seconds, :worker
     FROM taken
     RETURNING enrolment, send
-"""
+    """
+)
 
 
 def skip(connection: Connection, account: str, skipped: Sequence[Skipped], now: datetime) -> None:
     """Move held sends from pending to the ledger: a rule said no."""
-    enrolments, rules, reasons, decisions = zip(*skipped, strict=True)
+    held, rules, reasons, decisions = zip(*skipped, strict=True)
     connection.execute(
         text(
             """
             WITH s AS MATERIALIZED (
-                SELECT s.*, found.tid
-                FROM unnest(CAST(:enrolments AS bigint[]), CAST(:rules AS text[]),
-                            CAST(:reasons AS text[]), CAST(:decisions AS jsonb[]))
-                     AS s (enrolment, rule, reason, decision),
-                LATERAL (SELECT ctid AS tid FROM pending p
-                         WHERE p.account = :account AND p.enrolment = s.enrolment OFFSET 0) found
+                SELECT * FROM ROWS FROM (
+                    unnest(CAST(:tids AS tid[])),
+                    json_array_elements_text(CAST(:rules AS json)),
+                    json_array_elements_text(CAST(:reasons AS json)),
+                    json_array_elements_text(CAST(:decisions AS json)))
+                AS s (tid, rule, reason, decision)
             ), taken AS (
-                DELETE FROM pending p USING s WHERE p.ctid = s.tid AND p.enrolment = s.enrolment
+                DELETE FROM pending p USING s WHERE p.ctid = s.tid
                 RETURNING p.*, s.rule, s.reason, s.decision
             )
             INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, detail,
                                decision, planned_at, business_at, attempts)
-            SELECT account, enrolment, step, customer, channel, 'skipped', rule, reason, decision,
-                   planned_at, :now, attempts
+            SELECT account, enrolment, step, customer, channel, 'skipped', rule, reason,
+                   CAST(decision AS jsonb), planned_at, :now, attempts
             FROM taken
             """
         ),
         {
             "account": account,
             "now": now,
-            "enrolments": list(enrolments),
-            "rules": list(rules),
-            "reasons": list(reasons),
-            "decisions": list(decisions),
+            "tids": tids(held),
+            "rules": texts(rules),
+            "reasons": texts(reasons),
+            "decisions": texts(decisions),
         },
     )
 
 
-def defer(connection: Connection, account: str, until: Sequence[tuple[int, datetime]]) -> None:
+def defer(connection: Connection, until: Sequence[tuple[Held, datetime]]) -> None:
     """Move held sends to a later moment."""
-    enrolments, moments = zip(*until, strict=True)
+    held, due_ats = zip(*until, strict=True)
     connection.execute(
         text(
             "UPDATE pending p SET due_at = d.due_at "
-            "FROM unnest(CAST(:enrolments AS bigint[]), CAST(:moments AS timestamptz[])) "
-            "AS d (enrolment, due_at) WHERE p.account = :account AND p.enrolment = d.enrolment"
+            "FROM unnest(CAST(:tids AS tid[]), CAST(:due_ats AS timestamptz[])) "
+            "AS d (tid, due_at) WHERE p.ctid = d.tid"
         ),
-        {"account": account, "enrolments": list(enrolments), "moments": list(moments)},
+        {"tids": tids(held), "due_ats": moments(due_ats)},
     )
+
+
+def tids(held: Iterable[Held]) -> str:
+    """Where held rows are, as an array."""
+    return "{" + ",".join(f'"{one.tid}"' for one in held) + "}"
 
 
 def due_queues(connection: Connection) -> list[tuple[str, str]]:

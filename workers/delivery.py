@@ -8,17 +8,19 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from config.machine_time import Deadline
-from domain.gate import Defer, Facts, Send, Skip, decide
+from domain.gate import Decision, Defer, Facts, Send, Skip, decide
+from domain.journey import Status
 from domain.message import Answer, Channel, Message, Result
 from domain.planning import zone_of
 from storage import customers, definitions, enrolments, starts
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine
-from storage.definitions import TemplateVersion
+from storage.definitions import TemplateVersion, newest_templates
 from storage.installation import recipient_hash
 from storage.starts import Due
 from workers.desk import Desk
@@ -53,6 +55,7 @@ class Delivery:
     """For test accounts, whose messages never leave the machine."""
     key: bytes
     worker: str
+    start_at_most: int = START_AT_MOST
     stopping: Callable[[], bool] = lambda: False
 
 
@@ -74,7 +77,7 @@ def deliver_batch(
     delivery: Delivery, desk: Desk, account: str, channel: Channel, patience: Deadline
 ) -> bool:
     """Start, hand over and settle one batch; False: nothing was due."""
-    room = desk.reserve(START_AT_MOST, patience)
+    room = desk.reserve(delivery.start_at_most, patience)
     if not room:
         return True
     token, deadline = uuid4(), Deadline.after(HAND_OVER_SECONDS)
@@ -91,7 +94,7 @@ def deliver_batch(
     if batch is None:
         return False
     in_flight = {
-        send: InFlight(token, started.due.slot, started.due.attempts + 1)
+        send: InFlight(token, started.due.held.slot, started.due.held.attempts + 1)
         for send, started in batch.started.items()
     }
     if answered:
@@ -115,58 +118,60 @@ def _start(
         account = read_account(connection, account_id)
         if account is None:
             return None
-        held = starts.lock_due(connection, account_id, channel.value, account.now, limit)
+        held = starts.lock_due(connection, account_id, channel, account.now, limit)
         if not held:
             return None
-        due = starts.read_due(connection, account_id, held)
-        return Batch(account, _gate(delivery, connection, account, due, token))
+        due = starts.read_due(connection, account_id, channel, held)
+        decided = _decide(connection, account, channel, due)
+        _skip(connection, account, [one for one in decided if isinstance(one.decision, Skip)])
+        _defer(connection, [one for one in decided if isinstance(one.decision, Defer)])
+        passed = [one for one in decided if isinstance(one.decision, Send)]
+        return Batch(account, _take(delivery, connection, account, passed, token))
 
 
-def _gate(
-    delivery: Delivery, connection: Connection, account: Account, due: list[Due], token: UUID
-) -> dict[int, Started]:
-    """Decide on each, and move it where the decision says."""
-    facts = _facts(connection, account, due)
-    decided = [(one, fact, decide(fact)) for one, (fact, _) in zip(due, facts, strict=True)]
-    _skip(connection, account, [(o, f, d) for o, f, d in decided if isinstance(d, Skip)])
-    _defer(connection, account, [(o, d) for o, _, d in decided if isinstance(d, Defer)])
-    passed = [
-        (one, fact, template)
-        for (one, fact, decision), (_, template) in zip(decided, facts, strict=True)
-        if isinstance(decision, Send) and template is not None
-    ]
-    return _take(delivery, connection, account, passed, token)
+class Decided(NamedTuple):
+    """A due send, and what the gate says of it."""
+
+    due: Due
+    facts: Facts
+    template: TemplateVersion | None
+    decision: Decision
+
+    @property
+    def record(self) -> str:
+        return _record(self.due.schedule, self.due.version, self.facts.zone.key)
 
 
-def _facts(
-    connection: Connection, account: Account, due: list[Due]
-) -> list[tuple[Facts, TemplateVersion | None]]:
-    schedules = [
-        definitions.read_schedule(connection, account.account, one.schedule, one.version)
-        for one in due
-    ]
-    names = {
-        schedule.steps[one.step].template for one, schedule in zip(due, schedules, strict=True)
+def _decide(
+    connection: Connection, account: Account, channel: Channel, due: list[Due]
+) -> list[Decided]:
+    schedules = {
+        run: definitions.read_schedule(connection, account.account, *run)
+        for run in {(one.schedule, one.version) for one in due}
     }
-    templates = definitions.newest_templates(connection, account.account, names)
-    facts = []
-    for one, schedule in zip(due, schedules, strict=True):
-        step = schedule.steps[one.step]
-        template = templates.get(step.template)
-        if template is not None and template.definition.channel is not step.channel:
-            template = None
-        fact = Facts(
+    names = {schedules[one.schedule, one.version].steps[one.held.step].template for one in due}
+    templates = {
+        name: template
+        for name, template in newest_templates(connection, account.account, names).items()
+        if template.definition.channel is channel
+    }
+    sender = sender_of(account, channel)
+    decided = []
+    for one in due:
+        schedule = schedules[one.schedule, one.version]
+        step = schedule.steps[one.held.step]
+        facts = Facts(
             now=account.now,
-            due_at=one.planned_at,
+            due_at=one.held.planned_at,
             schedule=schedule,
             step=step,
             zone=zone_of(one.zone, schedule, account.zone),
             recipient=one.recipient,
-            template_exists=template is not None,
-            sender=sender_of(account, step.channel),
+            template_exists=step.template in templates,
+            sender=sender,
         )
-        facts.append((fact, template))
-    return facts
+        decided.append(Decided(one, facts, templates.get(step.template), decide(facts)))
+    return decided
 
 
 def sender_of(account: Account, channel: Channel) -> str | None:
@@ -174,72 +179,71 @@ def sender_of(account: Account, channel: Channel) -> str | None:
     return account.email_from if channel is Channel.EMAIL else account.sms_from or account.name
 
 
-def _skip(connection: Connection, account: Account, skipped: list[tuple[Due, Facts, Skip]]) -> None:
-    if not skipped:
-        return
-    starts.skip(
-        connection,
-        account.account,
-        [
-            starts.Skipped(one.enrolment, decision.rule, decision.reason, _record(one, fact))
-            for one, fact, decision in skipped
-        ],
-        account.now,
-    )
-    advances = [advance_of(connection, account, one) for one, _, _ in skipped]
-    enrolments.advance(connection, account.account, advances, account.now)
+def _skip(connection: Connection, account: Account, decided: list[Decided]) -> None:
+    skipped = [
+        starts.Skipped(one.due.held, one.decision.rule, one.decision.reason, one.record)
+        for one in decided
+        if isinstance(one.decision, Skip)
+    ]
+    if skipped:
+        starts.skip(connection, account.account, skipped, account.now)
+        advances = [advance_of(connection, account, one.due) for one in decided]
+        enrolments.advance(connection, account.account, advances, account.now)
 
 
-def _defer(connection: Connection, account: Account, deferred: list[tuple[Due, Defer]]) -> None:
-    if deferred:
-        until = [(one.enrolment, decision.until) for one, decision in deferred]
-        starts.defer(connection, account.account, until)
+def _defer(connection: Connection, decided: list[Decided]) -> None:
+    until = [
+        (one.due.held, one.decision.until) for one in decided if isinstance(one.decision, Defer)
+    ]
+    if until:
+        starts.defer(connection, until)
 
 
 def _take(
     delivery: Delivery,
     connection: Connection,
     account: Account,
-    passed: list[tuple[Due, Facts, TemplateVersion]],
+    passed: list[Decided],
     token: UUID,
 ) -> dict[int, Started]:
     if not passed:
         return {}
-    for status in {fact.step.sets_status for _, fact, _ in passed} - {None}:
-        slots = [one.slot for one, fact, _ in passed if fact.step.sets_status is status]
-        customers.set_status(connection, account.account, slots, status)  # type: ignore[arg-type] # None is taken out
+    _set_statuses(connection, account, passed)
+    going = [(one, Started(one.due, one.template)) for one in passed if one.template is not None]
     sends = starts.take(
         connection,
         account.account,
         [
             starts.Start(
-                one.enrolment,
-                template.template,
-                template.version,
-                recipient_hash(delivery.key, one.recipient or ""),
-                _record(one, fact),
+                started.due.held,
+                started.template.template,
+                started.template.version,
+                recipient_hash(delivery.key, started.due.recipient or ""),
+                one.record,
             )
-            for one, fact, template in passed
+            for one, started in going
         ],
         token=token,
         now=account.now,
         lease_seconds=HAND_OVER_SECONDS,
         worker=delivery.worker,
     )
-    return {sends[one.enrolment]: Started(one, template) for one, _, template in passed}
+    return {sends[started.due.held.enrolment]: started for _, started in going}
 
 
-def _record(due: Due, facts: Facts) -> str:
-    """What was decided on, for whoever asks later; no personal data."""
-    return json.dumps(
-        {
-            "schedule": due.schedule,
-            "version": due.version,
-            "zone": facts.zone.key,
-            "now": facts.now.isoformat(),
-            "due_at": facts.due_at.isoformat(),
-        }
-    )
+def _set_statuses(connection: Connection, account: Account, passed: list[Decided]) -> None:
+    slots: dict[Status, list[int]] = {}
+    for one in passed:
+        if one.facts.step.sets_status is not None:
+            slots.setdefault(one.facts.step.sets_status, []).append(one.due.held.slot)
+    for status, whose in slots.items():
+        customers.set_status(connection, account.account, whose, status)
+
+
+@lru_cache(maxsize=4096)
+def _record(schedule: str, version: int, zone: str) -> str:
+    """What was decided on, beside the row's own planned_at and business_at; no personal data."""
+    return json.dumps({"schedule": schedule, "version": version, "zone": zone})
 
 
 def _render(
@@ -259,13 +263,13 @@ def _render(
 
 def _message(key: bytes, account: Account, started: Started) -> Message:
     due, template = started.due, started.template.definition
-    channel = Channel(due.channel)
+    channel = template.channel
     sender = sender_of(account, channel)
     assert due.recipient is not None, "the gate skips who can't be reached"
     assert sender is not None, "the gate defers what has no sender"
     rendered = render(template.text_in(due.language or account.language), _values(account, due))
     return Message(
-        key=message_key(key, account.account, due.enrolment, due.step),
+        key=message_key(key, account.account, due.held.enrolment, due.held.step),
         channel=channel,
         recipient=due.recipient,
         sender=sender,
@@ -278,7 +282,7 @@ def _message(key: bytes, account: Account, started: Started) -> Message:
 def _values(account: Account, due: Due) -> dict[str, object]:
     return {
         **due.values,
-        "customer": due.customer,
+        "customer": due.held.customer,
         "name": due.name or "",
         "reference": due.reference,
         "due_date": due.anchor_date.isoformat() if due.anchor_date else "",

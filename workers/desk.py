@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 import structlog
 
@@ -24,7 +24,7 @@ class Desk:
         self.adapter = adapter
         self._free = adapter.capacity
         self._changed = threading.Condition()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: set[_Batch] = set()  # the loop itself holds its tasks weakly
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"desk-{adapter.name}", daemon=True
@@ -51,17 +51,17 @@ class Desk:
         self, messages: Sequence[tuple[int, Message]], deadline: Deadline
     ) -> Iterator[list[Answered]]:
         """Hand all over at once, each in reserved room; yields answers as they come in."""
-        answers: SimpleQueue[Answered] = SimpleQueue()
-        self._loop.call_soon_threadsafe(self._begin, messages, deadline, answers)
+        if not messages:
+            return
+        batch = _Batch()
+        self._loop.call_soon_threadsafe(self._begin, messages, deadline, batch)
         missing = len(messages)
         while missing:
-            ready = [answers.get()]
-            try:
-                while True:
-                    ready.append(answers.get_nowait())
-            except Empty:
-                missing -= len(ready)
-                yield ready
+            ready = batch.answers.get()
+            while not batch.answers.empty():
+                ready += batch.answers.get()
+            missing -= len(ready)
+            yield ready
 
     def close(self) -> None:
         """Close idle connections and end the loop; nothing may be open any more."""
@@ -74,20 +74,39 @@ class Desk:
         self,
         messages: Sequence[tuple[int, Message]],
         deadline: Deadline,
-        answers: "SimpleQueue[Answered]",
+        batch: "_Batch",
     ) -> None:
-        for send, message in messages:
-            task = self._loop.create_task(self._one(send, message, deadline, answers))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        self._open.add(batch)
+        batch.tasks = [
+            self._loop.create_task(self._one(send, message, deadline, batch))
+            for send, message in messages
+        ]
 
-    async def _one(
-        self, send: int, message: Message, deadline: Deadline, answers: "SimpleQueue[Answered]"
-    ) -> None:
+    async def _one(self, send: int, message: Message, deadline: Deadline, batch: "_Batch") -> None:
         try:
             result = await self.adapter.hand_over(message, deadline)
         except Exception as error:
             log.exception("adapter_failed", channel=self.adapter.name)
             result = Result(Answer.UNKNOWN, f"the adapter failed: {type(error).__name__}")
-        self.give_back(1)
-        answers.put((send, result))
+        batch.ready.append((send, result))
+        if len(batch.ready) == 1:
+            # What else is answered in this turn of the loop is passed on, and settled, with it.
+            self._loop.call_soon(self._pass_on, batch)
+
+    def _pass_on(self, batch: "_Batch") -> None:
+        ready, batch.ready = batch.ready, []
+        batch.passed_on += len(ready)
+        if batch.passed_on == len(batch.tasks):
+            self._open.discard(batch)
+        self.give_back(len(ready))
+        batch.answers.put(ready)
+
+
+class _Batch:
+    """What was handed over together; touched by the loop alone but for `answers`."""
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[None]] = []
+        self.ready: list[Answered] = []
+        self.passed_on = 0
+        self.answers: SimpleQueue[list[Answered]] = SimpleQueue()

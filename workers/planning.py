@@ -20,12 +20,13 @@ def plan_of(connection: Connection, account: Account, enrolment: Enrolment) -> P
 
 def advance_of(connection: Connection, account: Account, over: Over | Due) -> Advance:
     """The send after one that is over, or the end of the schedule."""
+    sent = over.held if isinstance(over, Due) else over
     schedule = read_schedule(connection, account.account, over.schedule, over.version)
-    following = over.step + 1
+    following = sent.step + 1
     if following == len(schedule.steps):
-        return Advance(over.enrolment, over.step, None, None)
+        return Advance(sent.enrolment, sent.step, None, None)
     anchor = over.anchor_date or over.anchor_at
     assert anchor is not None, "the schema has exactly one"
     zone = zone_of(over.zone, schedule, account.zone)
     at = due_at(schedule, following, anchor, zone)
-    return Advance(over.enrolment, over.step, schedule.steps[following].channel.value, at)
+    return Advance(sent.enrolment, sent.step, schedule.steps[following].channel.value, at)

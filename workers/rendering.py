@@ -5,8 +5,9 @@ reminder needs is text, `{% if %}` and filters; without loops, calls and assignm
 cost is bounded by its length, and what can still grow (repetition, output) is counted.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache, wraps
+from itertools import islice
 from typing import Any, NamedTuple
 
 from jinja2 import StrictUndefined, Template, TemplateError, nodes
@@ -21,6 +22,7 @@ MAX_OUTPUT = 200_000
 
 _LONGEST_VALUE = 20_000
 _MOST_CONCATENATIONS = 50
+_CHUNKS_AT_ONCE = 100  # joined before they are counted
 _MOST_NODES = 5_000
 _DEEPEST = 30  # Jinja2 takes its third power of time
 _MOST_DIGITS_ROUNDED = 20
@@ -74,7 +76,7 @@ class Rendered(NamedTuple):
     html: str | None
 
 
-def render(text: Text, values: Mapping[str, Any]) -> Rendered:
+def render(text: Text, values: dict[str, Any]) -> Rendered:
     """Fill one language's texts in; raises RenderError."""
     subject = _fill(text.subject, values, html=False) if text.subject else None
     return Rendered(
@@ -92,9 +94,9 @@ def check_template(text: Text) -> None:
             _compiled(source, html=html)
 
 
-def _fill(source: str, values: Mapping[str, Any], *, html: bool) -> str:
+def _fill(source: str, values: dict[str, Any], *, html: bool) -> str:
     try:
-        filled = "".join(_bounded(_compiled(source, html=html).generate(values)))
+        filled = _bounded(_chunks(_compiled(source, html=html), values))
         filled.encode()  # half a surrogate pair, which a constant can hold, can't be sent
         return filled  # noqa: TRY300 - with the line above
     except UndefinedError as error:
@@ -109,13 +111,20 @@ def _fill(source: str, values: Mapping[str, Any], *, html: bool) -> str:
         raise RenderError(f"a value does not fit the template ({type(error).__name__})") from None
 
 
-def _bounded(chunks: Iterator[str]) -> Iterator[str]:
-    length = 0
-    for chunk in chunks:
-        length += len(chunk)
-        if length > MAX_OUTPUT:
+def _chunks(template: Template, values: dict[str, Any]) -> Iterator[str]:
+    # What Template.generate does, without copying the values for each text: half the time.
+    environment = template.environment
+    context = environment.context_class(environment, values, template.name, template.blocks)
+    return template.root_render_func(context)
+
+
+def _bounded(chunks: Iterator[str]) -> str:
+    filled = ""
+    while some := list(islice(chunks, _CHUNKS_AT_ONCE)):
+        filled += "".join(some)
+        if len(filled) > MAX_OUTPUT:
             raise RenderError(f"the text is longer than {MAX_OUTPUT:,} characters")
-        yield chunk
+    return filled
 
 
 @lru_cache(maxsize=4096)

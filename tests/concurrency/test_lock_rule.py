@@ -307,14 +307,15 @@ def test_facts_read_in_the_statement_that_locks_leak(people: Layby, between: Int
     """Planted: the address is remembered from the statement that locks, as one query would."""
     with people.engine.begin() as connection:
         connection.execute(text("CREATE TABLE remembered (customer text, email text)"))
+    locked = "p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts"
     remembering = (
-        "WITH due AS MATERIALIZED (SELECT p.enrolment, p.customer, c.email, p.due_at, p.account "
+        f"WITH due AS MATERIALIZED (SELECT p.ctid, {locked}, c.email "
         "FROM pending p JOIN customers c USING (account, customer)"
     )
     with (
         planted(
             people.engine,
-            "SELECT p.enrolment FROM pending p",
+            f"SELECT CAST(p.ctid AS text), {locked} FROM pending p",
             remembering,
         ),
         planted(
@@ -322,12 +323,12 @@ def test_facts_read_in_the_statement_that_locks_leak(people: Layby, between: Int
             "FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED",
             "FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED), "
             "kept AS (INSERT INTO remembered SELECT customer, email FROM due) "
-            "SELECT enrolment FROM due",
+            f"SELECT CAST(p.ctid AS text), {locked} FROM due p",
         ),
         planted(
             people.engine,
-            "CASE p.channel WHEN 'email' THEN c.email ELSE c.phone END",
-            "(SELECT email FROM remembered r WHERE r.customer = p.customer)",
+            "c.name, c.email",
+            "c.name, (SELECT email FROM remembered r WHERE r.customer = c.customer)",
         ),
     ):
         recipients = start_while_an_address_changes(people, between)

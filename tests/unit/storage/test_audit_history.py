@@ -7,7 +7,7 @@ from uuid import uuid4
 from harness import Layby, numbered
 from sqlalchemy import event
 
-from domain.message import Answer, Result
+from domain.message import Answer, Channel, Result
 from storage import settles, silence, starts
 from storage.audit import CHECKS, CheckResult, run_audit
 from storage.database import connect
@@ -36,12 +36,18 @@ def execute(layby: Layby, sql: str) -> None:
 
 def start(layby: Layby, customer: str) -> None:
     """Begin a customer's pending send and leave it in progress."""
-    enrolment = layby.one("SELECT enrolment FROM pending WHERE customer = :c", c=customer)
+    channel = Channel(layby.one("SELECT channel FROM pending WHERE customer = :c", c=customer))
     with layby.engine.begin() as connection:
+        later = layby.now + timedelta(days=365)  # due or not
+        due = starts.lock_due(connection, layby.account, channel, later, 1000)
         starts.take(
             connection,
             layby.account,
-            [starts.Start(enrolment, "hello", 1, "a hash", "{}")],
+            [
+                starts.Start(held, "hello", 1, "a hash", "{}")
+                for held in due
+                if held.customer == customer
+            ],
             token=uuid4(),
             now=layby.now,
             lease_seconds=30,
