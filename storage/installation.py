@@ -29,7 +29,7 @@ def check_key(connection: Connection, key: bytes) -> None:
 
 def recipient_hash(key: bytes, recipient: str) -> str:
     """A keyed hash by which a recipient is recognised without being stored (RFC 2104)."""
-    return hmac.new(key, recipient.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, recipient.encode(), "sha256").hex()
 
 
 def _fingerprint(key: bytes) -> str:

@@ -7,43 +7,56 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from storage.columns import numbers, texts
+from storage.columns import moments, numbers, texts
 
 BACK = "pending"
 """Not a state of the ledger: a definite no, to be tried again; or never handed over."""
 
 
+class Flight(NamedTuple):
+    """A started send, and what its successor is planned by, as known to whoever settles it."""
+
+    send: int
+    token: UUID
+    enrolment: int
+    slot: int
+    step: int
+    attempts: int
+    """With this one."""
+    schedule: str
+    version: int
+    anchor_date: date | None
+    anchor_at: datetime | None
+    zone: str | None
+    """The customer's own; it may have changed since."""
+
+
 class Settled(NamedTuple):
-    """What became of one started send. `state` is of the ledger, or BACK."""
+    """What became of one started send, and what follows. `state` is of the ledger, or BACK."""
 
     send: int
     token: UUID
     state: str
     rule: str
     detail: str
-    provider: str | None = None
-    provider_id: str | None = None
+    provider: str | None
+    provider_id: str | None
+    next_channel: str | None
+    """Of the next step; None: the schedule is complete. (BACK: not looked at.)"""
+    next_at: datetime | None
+    """When the next step, or (BACK) the next attempt, is due."""
+    attempts: int
+    """BACK: how many count."""
+    zone: str | None
+    """The customer's own, by which the next step was planned."""
 
 
 class Over(NamedTuple):
-    """A send that is no longer started, and its enrolment as committed now."""
+    """What settling came to: how many were still started; whose next step is of another zone."""
 
-    send: int
-    enrolment: int
-    step: int
-    slot: int
-    customer: str
-    channel: str
-    planned_at: datetime
-    attempts: int
-    state: str
-    live: bool
-    """The enrolment lives on, under the slot that the send started under."""
-    schedule: str
-    version: int
-    anchor_date: date | None
-    anchor_at: datetime | None
-    zone: str | None
+    taken: int
+    zone_changed: list[int]
+    """Enrolments; their next steps are to be planned anew."""
 
 
 def lock_slots(connection: Connection, account: str, slots: Sequence[int]) -> None:
@@ -57,29 +70,34 @@ _LOCK_SLOTS = text(
 )
 
 
-def settle(
-    connection: Connection, account: str, settled: Sequence[Settled], now: datetime
-) -> list[Over]:
-    """Take sends out of started and write the ledger; what another took first is left out.
+def settle(connection: Connection, account: str, settled: Sequence[Settled], now: datetime) -> Over:
+    """Take sends out of started, write the ledger, and plan what follows; all in one statement.
 
-    What goes back to pending is only taken out here; if its enrolment has ended, it is cancelled.
+    The slots are locked since an earlier one. What another took first is left out; what goes back
+    for another attempt is cancelled if its enrolment has ended; an enrolment that is held moves on
+    without a plan.
     """
-    rows = connection.execute(_SETTLE, {"account": account, "now": now, **_columns(settled)})
-    return [Over._make(row) for row in rows.all()]
+    row = connection.execute(_SETTLE, {"account": account, "now": now, **_columns(settled)}).one()
+    return Over(row.taken, row.zone_changed or [])
 
 
 def _columns(settled: Sequence[Settled]) -> dict[str, str]:
     # By id: a rescue, a late worker and a second try may hold the same rows at the same time.
-    sends, tokens, *said = zip(*sorted(settled, key=lambda one: one.send), strict=True)
-    named = zip(_SAID, said, strict=True)
+    by_id = sorted(settled, key=lambda one: one.send)
     return {
-        "sends": numbers(sends),
-        "tokens": texts(map(str, tokens)),
-        **{f"{name}s": texts(column) for name, column in named},
+        "sends": numbers(one.send for one in by_id),
+        "tokens": texts(str(one.token) for one in by_id),
+        "states": texts(one.state for one in by_id),
+        "rules": texts(one.rule for one in by_id),
+        "details": texts(one.detail for one in by_id),
+        "providers": texts(one.provider for one in by_id),
+        "provider_ids": texts(one.provider_id for one in by_id),
+        "next_channels": texts(one.next_channel for one in by_id),
+        "next_ats": moments(one.next_at for one in by_id),
+        "counts": numbers(one.attempts for one in by_id),
+        "zones": texts(one.zone for one in by_id),
     }
 
-
-_SAID = Settled._fields[2:]
 
 _DONE = """
     ROWS FROM (unnest(CAST(:sends AS bigint[])),
@@ -88,10 +106,14 @@ _DONE = """
                json_array_elements_text(CAST(:rules AS json)),
                json_array_elements_text(CAST(:details AS json)),
                json_array_elements_text(CAST(:providers AS json)),
-               json_array_elements_text(CAST(:provider_ids AS json)))
-    AS done (send, token, state, rule, detail, provider, provider_id)
+               json_array_elements_text(CAST(:provider_ids AS json)),
+               json_array_elements_text(CAST(:next_channels AS json)),
+               unnest(CAST(:next_ats AS timestamptz[])),
+               unnest(CAST(:counts AS int[])),
+               json_array_elements_text(CAST(:zones AS json)))
+    AS done (send, token, state, rule, detail, provider, provider_id, next_channel, next_at,
+             count, zone)
 """
-
 
 # Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py.
 _SETTLE = text(
@@ -106,11 +128,12 @@ _SETTLE = text(
     ), taken AS (
         DELETE FROM started s USING done
         WHERE s.ctid = done.tid AND s.token = CAST(done.token AS uuid)
-        RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id
-    ), over AS (
-        SELECT t.*, e.*, c.zone FROM taken t,
-        LATERAL (SELECT slot IS NOT NULL AS live, end_reason, schedule, version, anchor_date,
-                        anchor_at
+        RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id,
+                  done.next_channel, done.next_at, done.count, done.zone
+    ), over AS MATERIALIZED (
+        SELECT t.*, e.tid, e.live, e.held, e.end_reason, c.zone IS DISTINCT FROM t.zone AS moved
+        FROM taken t,
+        LATERAL (SELECT ctid AS tid, slot IS NOT NULL AS live, held, end_reason
                  FROM enrolments e
                  WHERE e.account = :account AND e.enrolment = t.enrolment OFFSET 0) e,
         LATERAL (SELECT zone FROM customers c
@@ -126,10 +149,28 @@ _SETTLE = text(
                detail, decision, planned_at, :now, send, token, slot, started_at, attempts,
                template, template_version, recipient_hash, provider, provider_id
         FROM over WHERE state <> 'pending' OR NOT live
+    ), advanced AS (
+        UPDATE enrolments e SET
+            step = over.step + 1,
+            slot = CASE WHEN next_channel IS NOT NULL THEN e.slot END,
+            held = CASE WHEN next_channel IS NOT NULL THEN e.held END,
+            ended_at = CASE WHEN next_channel IS NULL THEN CAST(:now AS timestamptz) END,
+            end_reason = CASE WHEN next_channel IS NULL THEN 'completed' END
+        FROM over
+        WHERE e.ctid = over.tid AND over.state <> 'pending' AND over.live AND e.step = over.step
+        RETURNING e.enrolment, e.slot, e.customer, e.step, e.held, next_channel, next_at, moved
+    ), planned AS (
+        INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at, due_at,
+                             attempts)
+        SELECT :account, enrolment, slot, customer, step, next_channel, next_at, next_at, 0
+        FROM advanced WHERE slot IS NOT NULL AND held IS NULL
+        UNION ALL
+        SELECT account, enrolment, slot, customer, step, channel, planned_at, next_at, count
+        FROM over WHERE state = 'pending' AND live AND held IS NULL
     )
-    SELECT send, enrolment, step, slot, customer, channel, planned_at, attempts, state, live,
-           schedule, version, anchor_date, anchor_at, zone
-    FROM over
+    SELECT (SELECT count(*) FROM over) AS taken,
+           (SELECT array_agg(enrolment) FROM advanced WHERE moved AND slot IS NOT NULL)
+               AS zone_changed
     """
 )
 
@@ -162,23 +203,40 @@ class Open(NamedTuple):
     account: str
     send: int
     token: UUID
-    slot: int
-    attempts: int
     lease_seconds: int
-
-
-_OPEN = "SELECT account, send, token, slot, attempts, lease_seconds FROM started "
 
 
 def open_starts(connection: Connection) -> list[Open]:
     """All that is started now."""
-    return [Open(*row) for row in connection.execute(text(_OPEN))]
-
-
-def started_with(connection: Connection, account: str, token: UUID) -> list[Open]:
-    """What one start took and nobody has settled."""
-    rows = connection.execute(
-        text(_OPEN + "WHERE account = :account AND token = :token"),
-        {"account": account, "token": token},
-    )
+    rows = connection.execute(text("SELECT account, send, token, lease_seconds FROM started"))
     return [Open(*row) for row in rows]
+
+
+def flights(connection: Connection, account: str, sends: Sequence[int]) -> list[Flight]:
+    """Started sends, for whoever settles them in their worker's stead."""
+    return _flights(
+        connection, account, "s.send = ANY(CAST(:sends AS bigint[]))", sends=numbers(sends)
+    )
+
+
+def started_with(connection: Connection, account: str, token: UUID) -> list[Flight]:
+    """What one start took and nobody has settled."""
+    return _flights(connection, account, "s.token = :token", token=token)
+
+
+def _flights(
+    connection: Connection, account: str, condition: str, **values: object
+) -> list[Flight]:
+    rows = connection.execute(
+        text(
+            f"""
+            SELECT s.send, s.token, s.enrolment, s.slot, s.step, s.attempts, e.schedule, e.version,
+                   e.anchor_date, e.anchor_at, c.zone
+            FROM started s JOIN enrolments e USING (account, enrolment)
+            JOIN customers c ON c.account = s.account AND c.customer = s.customer
+            WHERE s.account = :account AND {condition}
+            """
+        ),
+        {"account": account, **values},
+    )
+    return [Flight(*row) for row in rows]

@@ -39,6 +39,10 @@ class Due(NamedTuple):
     zone: str | None
     language: str | None
 
+    @property
+    def step(self) -> int:
+        return self.held.step
+
 
 class Start(NamedTuple):
     """One held send to be started."""

@@ -21,12 +21,14 @@ from storage import customers, definitions, enrolments, starts
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine
 from storage.definitions import TemplateVersion, newest_templates
+from storage.enrolments import Advance
 from storage.installation import recipient_hash
+from storage.settles import Flight
 from storage.starts import Due
 from workers.desk import Desk
-from workers.planning import advance_of
+from workers.planning import after
 from workers.rendering import RenderError, render
-from workers.settling import InFlight, give_back, settle
+from workers.settling import give_back, settle
 
 START_AT_MOST = 200
 """Sends started in one transaction at most; also bounded by the channel's free hand-overs."""
@@ -93,15 +95,29 @@ def deliver_batch(
     desk.give_back(room - len(messages))
     if batch is None:
         return False
-    in_flight = {
-        send: InFlight(token, started.due.held.slot, started.due.held.attempts + 1)
-        for send, started in batch.started.items()
-    }
-    if answered:
-        settle(delivery.engine, account, in_flight, answered, None)
+    flights = {send: _flight(send, token, started.due) for send, started in batch.started.items()}
+    settle(delivery.engine, account, [(flights[send], result) for send, result in answered], None)
     for answers in desk.hand_over(list(messages.items()), deadline):
-        settle(delivery.engine, account, in_flight, answers, desk.adapter.name)
+        known = [(flights[send], result) for send, result in answers]
+        settle(delivery.engine, account, known, desk.adapter.name)
     return True
+
+
+def _flight(send: int, token: UUID, due: Due) -> Flight:
+    held = due.held
+    return Flight(
+        send,
+        token,
+        held.enrolment,
+        held.slot,
+        held.step,
+        held.attempts + 1,
+        due.schedule,
+        due.version,
+        due.anchor_date,
+        due.anchor_at,
+        due.zone,
+    )
 
 
 class Batch(NamedTuple):
@@ -187,7 +203,10 @@ def _skip(connection: Connection, account: Account, decided: list[Decided]) -> N
     ]
     if skipped:
         starts.skip(connection, account.account, skipped, account.now)
-        advances = [advance_of(connection, account, one.due) for one in decided]
+        advances = [
+            Advance(one.due.held.enrolment, one.due.step, *after(connection, account, one.due))
+            for one in decided
+        ]
         enrolments.advance(connection, account.account, advances, account.now)
 
 

@@ -1,11 +1,13 @@
 """From an enrolment to its next send: the schedule's rules with the facts as committed."""
 
+from datetime import datetime
+
 from domain.planning import due_at, zone_of
 from storage.accounts import Account
 from storage.database import Connection
 from storage.definitions import read_schedule
-from storage.enrolments import Advance, Enrolment, Plan
-from storage.settles import Over
+from storage.enrolments import Enrolment, Plan
+from storage.settles import Flight
 from storage.starts import Due
 
 
@@ -18,15 +20,15 @@ def plan_of(connection: Connection, account: Account, enrolment: Enrolment) -> P
     return Plan(enrolment.enrolment, enrolment.step, channel.value, planned_at=at, due_at=at)
 
 
-def advance_of(connection: Connection, account: Account, over: Over | Due) -> Advance:
-    """The send after one that is over, or the end of the schedule."""
-    sent = over.held if isinstance(over, Due) else over
-    schedule = read_schedule(connection, account.account, over.schedule, over.version)
-    following = sent.step + 1
+def after(
+    connection: Connection, account: Account, step: Flight | Due
+) -> tuple[str | None, datetime | None]:
+    """Channel and moment of the send that follows one; (None, None): the schedule is complete."""
+    schedule = read_schedule(connection, account.account, step.schedule, step.version)
+    following = step.step + 1
     if following == len(schedule.steps):
-        return Advance(sent.enrolment, sent.step, None, None)
-    anchor = over.anchor_date or over.anchor_at
+        return None, None
+    anchor = step.anchor_date or step.anchor_at
     assert anchor is not None, "the schema has exactly one"
-    zone = zone_of(over.zone, schedule, account.zone)
-    at = due_at(schedule, following, anchor, zone)
-    return Advance(sent.enrolment, sent.step, schedule.steps[following].channel.value, at)
+    at = due_at(schedule, following, anchor, zone_of(step.zone, schedule, account.zone))
+    return schedule.steps[following].channel.value, at

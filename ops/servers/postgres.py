@@ -158,7 +158,11 @@ class Postgres:
 
 
 def _locales(binary: Binary) -> list[list[str]]:
-    """Locales to try: the same order of text on every machine, C.UTF-8 where it exists."""
+    """Locales to try: the same order of text on every machine, C.UTF-8 where it exists.
+
+    Compared byte by byte, which orders UTF-8 alike: the C library's way makes every key look-up
+    slower.
+    """
     if binary.version[0] >= _BUILTIN_LOCALE_SINCE:
         return [["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]]
-    return [["--locale=C.UTF-8"], ["--locale=C"]]
+    return [["--locale=C.UTF-8", "--lc-collate=C"], ["--locale=C"]]

@@ -1,6 +1,7 @@
 """A reminder in its parts: started here, settled there, rescued by another."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from harness import KEY, Layby
 
@@ -8,10 +9,10 @@ from config.machine_time import Deadline
 from domain.message import Answer, Channel, Message, Result
 from storage import settles
 from storage.database import Engine
-from storage.settles import Open
+from storage.settles import Flight
 from workers.delivery import HAND_OVER_SECONDS, Delivery, deliver
 from workers.lifecycle import apply_to
-from workers.settling import settle_open
+from workers.settling import settle
 
 
 class SilentDesk:
@@ -59,16 +60,28 @@ def apply_for(layby: Layby, *customers: str) -> None:
     apply_to(layby.engine, layby.account, list(customers))
 
 
-def started(engine: Engine, account: str) -> list[Open]:
+class Taken(NamedTuple):
+    """A started send, as its worker remembers it."""
+
+    account: str
+    send: int
+    flight: Flight
+
+
+def started(engine: Engine, account: str) -> list[Taken]:
     """What is started and not settled, oldest first."""
     with engine.connect() as connection:
-        found = [one for one in settles.open_starts(connection) if one.account == account]
-    return sorted(found, key=lambda one: one.send)
+        sends = [o.send for o in settles.open_starts(connection) if o.account == account]
+        found = settles.flights(connection, account, sends)
+    return sorted(Taken(account, one.send, one) for one in found)
 
 
-def answer(engine: Engine, sends: Sequence[Open], with_: Answer) -> None:
+def answer(engine: Engine, sends: Sequence[Taken], with_: Answer) -> None:
     """Settle these sends, all with the same answer."""
-    settle_open(engine, sends, Result(with_, "as the test says"))
+    result = Result(with_, "as the test says")
+    answers = [(one.flight._replace(send=one.send), result) for one in sends]
+    if answers:
+        settle(engine, sends[0].account, answers, provider=None)
 
 
 class FakeClock:

@@ -33,7 +33,7 @@ from storage import accounts, customers, enrolments, settles, silence
 from storage.database import Connection, Engine
 from storage.enrolments import Plan
 from storage.outcomes import Outcome
-from storage.settles import Open, Settled
+from storage.settles import Settled
 
 TAKES = "INSERT INTO started"
 SETTLES = "DELETE FROM started"
@@ -392,11 +392,10 @@ def enrolment_read_while_locking(engine: Engine) -> Iterator[None]:
             " step) OVERRIDING SYSTEM VALUE SELECT account, enrolment, customer, of_slot, schedule,"
             " version, step FROM seen) " + LOCKS_TO_SETTLE,
         ),
-        planted(engine, "slot IS NOT NULL AS live", "true AS live"),
         planted(
             engine,
-            "FROM enrolments e WHERE e.account = %(account)s AND e.enrolment = p.e",
-            "FROM believed e WHERE e.account = %(account)s AND e.enrolment = p.e",
+            "FROM enrolments e WHERE e.account = %(account)s AND e.enrolment = t.e",
+            "FROM believed e WHERE e.account = %(account)s AND e.enrolment = t.e",
         ),
     ):
         yield
@@ -500,7 +499,7 @@ def test_settling_is_guarded_by_the_token_of_the_attempt(people: Layby) -> None:
     answer(engine, first, Answer.NOT_HANDED_OVER)
     start(engine, account)
     second = {one.send for one in started(engine, account)}
-    stale: list[Open] = [one._replace(send=send) for one, send in zip(first, second, strict=True)]
+    stale = [one._replace(send=send) for one, send in zip(first, second, strict=True)]
     answer(engine, stale, Answer.ACCEPTED)
     assert {one.send for one in started(engine, account)} == second
     assert people.rows("SELECT 1 FROM sends") == []
@@ -512,5 +511,5 @@ def test_resolving_is_guarded_by_the_token_of_the_attempt(people: Layby) -> None
     one = started(engine, account)[0]
     answer(engine, [one], Answer.UNKNOWN)
     with engine.begin() as connection:
-        word = Settled(one.send, uuid4(), "sent", "accepted", "")
+        word = Settled(one.send, uuid4(), "sent", "accepted", "", None, None, None, None, 1, None)
         assert settles.resolve_late(connection, account, [word]) == 0

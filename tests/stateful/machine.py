@@ -12,7 +12,7 @@ from typing import Any
 
 from concurrency.interleave import CrashedError, lost_acknowledgement
 from concurrency.invariants import broken
-from concurrency.parts import FakeClock, answer, apply_for, start, started
+from concurrency.parts import FakeClock, Taken, answer, apply_for, start, started
 from harness import START as OPENED_AT
 from harness import TEMPLATES, Layby
 from hypothesis import strategies as st
@@ -23,7 +23,6 @@ from stateful.model import DEFINITIONS, LEASE_SECONDS, Line, Model, Order, Run, 
 from domain.message import Answer, Channel
 from scheduler.ticks import Watch, sweep
 from storage.database import Connection, DatabaseError
-from storage.settles import Open
 from workers.lifecycle import apply_waiting
 
 NAMES = [f"c{n}" for n in range(1, 5)]
@@ -153,7 +152,7 @@ class JourneyMachine(RuleBasedStateMachine):
         layby.now = OPENED_AT
         self.watch = Watch()
         self.seen: dict[int, float] = {}
-        self.over: dict[int, Open] = {}
+        self.over: dict[int, Taken] = {}
         self.received = count()
         self.plans: list[tuple[int, int]] = []
         self.model = Model(OPENED_AT, 3, 4)
@@ -344,12 +343,12 @@ class JourneyMachine(RuleBasedStateMachine):
         waiting = [told for told in self.model.told if told.waiting]
         return set(waiting[which % len(waiting)].waiting) if waiting else set()
 
-    def some_started(self, which: list[int]) -> list[Open]:
+    def some_started(self, which: list[int]) -> list[Taken]:
         opens = started(self.layby.engine, self.account)
         chosen = {number % len(opens) for number in which if opens}
         return [opens[number] for number in chosen]
 
-    def settled(self, opens: list[Open], with_: Answer) -> None:
+    def settled(self, opens: list[Taken], with_: Answer) -> None:
         for one in opens:
             self.model.settle(one.send, with_.value)
             self.over[one.send] = one
