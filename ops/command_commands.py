@@ -16,6 +16,7 @@ from ops.screen import Account, Json, Limit, UserError, screen
 from storage import inbox, outcomes
 from storage.database import Connection
 from storage.outcomes import Outcome
+from workers.sending import accept_all
 
 app = typer.Typer(help="What became of commands.", no_args_is_help=True)
 
@@ -40,11 +41,7 @@ def send(
     if not commands:
         raise UserError(f"There is no command in {file}. Write one JSON object, or one a line.")
     with open_installation(read_settings()) as installation:
-        with installation.engine.begin() as connection:
-            accepted = [inbox.accept(connection, command, "send") for command in commands]
-        bell = installation.bell()
-        for account in {one.account for one in accepted if one.fresh}:
-            bell.waiting(account)
+        accepted = accept_all(installation.engine, installation.bell(), commands, "send")
         sent = [(one.account, one.command) for one in accepted]
         results = _await(installation, sent, wait, timeout)
     _print(results, json)

@@ -18,6 +18,8 @@ class Accepted(NamedTuple):
     command: str
     seq: int
     fresh: bool
+    set_aside_as: str | None = None
+    """Another command has this id: this one is in quarantine under that name."""
 
 
 class Target(NamedTuple):
@@ -113,8 +115,9 @@ def _republished(
         text("SELECT seq, digest FROM commands WHERE account = :account AND command = :command"),
         {"account": command.account, "command": command.id},
     ).one()
+    set_aside_as = None
     if first.digest != digest:
-        quarantine(
+        set_aside_as = quarantine(
             connection,
             raw=body,
             door=door,
@@ -124,7 +127,7 @@ def _republished(
             problem=f"The id {command.id} was given to another command before. Ids are given "
             "once: send this one with an id of its own.",
         )
-    return Accepted(command.account, command.id, first.seq, fresh=False)
+    return Accepted(command.account, command.id, first.seq, fresh=False, set_aside_as=set_aside_as)
 
 
 def quarantine(

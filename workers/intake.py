@@ -21,6 +21,7 @@ from storage import inbox
 from storage.database import Connection, DatabaseError, Engine, first_line, is_lost, transact
 from storage.inbox import Accepted
 from workers.broker import Bell
+from workers.sending import ring_for
 
 log = structlog.get_logger()
 
@@ -64,8 +65,7 @@ class Intake:
             entries, accepted = self._transact(_accept_or_set_aside)
         if entries:
             self._acknowledge([entry_id for entry_id, _ in entries])
-        for account in {one.account for one in accepted if one is not None and one.fresh}:
-            self._bell.waiting(account)
+        ring_for(self._bell, accepted)
         return len(entries)
 
     def _transact(self, accept: Accept) -> tuple[list[Entry], list[Accepted | None]]:

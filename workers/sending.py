@@ -1,0 +1,27 @@
+"""What every door does once it has read a command: into the inbox, then ring."""
+
+from collections.abc import Iterable, Sequence
+
+from domain.commands import Command
+from storage import inbox
+from storage.database import Engine, transact
+from storage.inbox import Accepted
+from workers.broker import Bell
+
+
+def accept_all(
+    engine: Engine, bell: Bell, commands: Sequence[Command], door: str
+) -> list[Accepted]:
+    """Make commands ours, all or none, and ring for them."""
+    accepted = transact(
+        engine,
+        lambda connection: [inbox.accept(connection, command, door) for command in commands],
+    )
+    ring_for(bell, accepted)
+    return accepted
+
+
+def ring_for(bell: Bell, accepted: Iterable[Accepted | None]) -> None:
+    """Ring once for each account that has something new; what was there before was rung for."""
+    for account in sorted({one.account for one in accepted if one is not None and one.fresh}):
+        bell.waiting(account)
