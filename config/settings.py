@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 PREFIX = "LAYBY_"
 DATABASE_SCHEMES = ("postgresql://", "postgres://")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+_PORTS = 65_535
 
 
 class SettingsError(Exception):
@@ -29,6 +33,9 @@ class Settings(BaseModel):
     sms_url: str = Field(default="file://outbox", repr=False)
     secret_key: SecretStr | None = None
     servers: str = "any"
+    http_host: str = "127.0.0.1"
+    http_port: int = 8000
+    """0: any free one, told in the log."""
 
     @field_validator("database_url")
     @classmethod
@@ -50,6 +57,20 @@ class Settings(BaseModel):
         if source not in ("any", "machine", "wheels"):
             raise ValueError("must be any, machine (its own binaries) or wheels")
         return source
+
+    @field_validator("http_host")
+    @classmethod
+    def _host_is_a_name_or_an_address(cls, host: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9.:_-]+", host) or host.count(":") == 1:
+            raise ValueError("must be an address or a name alone, as in 127.0.0.1, :: or localhost")
+        return host
+
+    @field_validator("http_port", mode="before")
+    @classmethod
+    def _port_is_a_number(cls, port: str | int) -> int:
+        if not re.fullmatch(r"\d{1,5}", str(port)) or int(port) > _PORTS:
+            raise ValueError("must be a number from 0 (any free port) to 65535")
+        return int(port)
 
     @field_validator("secret_key")
     @classmethod

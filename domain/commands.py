@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import cache
@@ -312,7 +312,11 @@ def _paths_of_nul(path: tuple[int | str, ...], given: object) -> Iterator[tuple[
 
 def in_words(error: ValidationError) -> str:
     """Every mistake of a validation, without the values that were given (they may be personal)."""
-    problems = error.errors(include_input=False, include_url=False)
+    return mistakes_in_words(error.errors(include_input=False, include_url=False))
+
+
+def mistakes_in_words(problems: Sequence[Mapping[str, Any]]) -> str:
+    """The same for a validation's mistakes as pydantic lists them."""
     locs = [problem["loc"] for problem in problems]
     problems = [
         problem

@@ -1,6 +1,7 @@
 """`layby check`: every setting, every server, every channel, before anything depends on them."""
 
 import asyncio
+import http.client
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from ops.servers import Servers, ServersError
 from storage.database import DatabaseUnreachableError, check_reachable, connect
 from storage.installation import WrongKeyError, check_key
 from storage.migrate import SchemaError, check_schema, migrate
+from web.answers import Healthy
+from web.serve import AddressError, listen, url_of
 from workers.broker import BrokerUnreachableError, check_redis
 
 _KNOWN = (
@@ -26,6 +29,7 @@ _KNOWN = (
     WrongKeyError,
     BrokerUnreachableError,
     ChannelError,
+    AddressError,
 )
 
 
@@ -39,6 +43,7 @@ def check(json: Json = False) -> None:
             _check_servers(report, settings, servers)
     except ServersError as error:
         report.failed("servers", str(error))
+    report.add("http", lambda: _door(settings))
     for channel, urls in ((Channel.EMAIL, settings.email_url), (Channel.SMS, settings.sms_url)):
         _check_channel(report, channel, urls)
     screen.table(json, report.rows, none="")
@@ -92,6 +97,28 @@ def _key(engine: Any, settings: Settings) -> str:
     with engine.begin() as connection:
         check_key(connection, key)
     return "the one that this database was used with"
+
+
+def _door(settings: Settings) -> str:
+    """Free to listen at; or taken by a `layby web`, which then runs already."""
+    try:
+        with listen(settings.http_host, settings.http_port) as bound:
+            return f"{url_of(bound)} is free" if settings.http_port else "any free port"
+    except AddressError:
+        if not _answers(settings.http_host, settings.http_port):
+            raise
+        return f"layby web answers at port {settings.http_port}"
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().read() == Healthy().model_dump_json().encode()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _check_channel(report: _Report, channel: Channel, urls: str) -> None:

@@ -9,7 +9,15 @@ import typer
 from channels.protocol import ChannelError
 from config.logs import configure_logs
 from config.settings import SettingsError, read_settings
-from ops import audit_command, check_command, command_commands, demo, reports, up
+from ops import (
+    audit_command,
+    check_command,
+    command_commands,
+    demo,
+    reports,
+    token_commands,
+    up,
+)
 from ops.installation import Installation, open_installation
 from ops.processes import PROCESSES
 from ops.screen import Json, UserError, screen
@@ -18,6 +26,7 @@ from scheduler.ticks import Watch, ring, sweep
 from storage.database import DatabaseError, DatabaseUnreachableError, connect, first_line
 from storage.installation import WrongKeyError
 from storage.migrate import SchemaError, migrate
+from web.serve import AddressError
 from workers.broker import BrokerUnreachableError
 
 app = typer.Typer(
@@ -31,6 +40,7 @@ app.command("demo")(demo.demo)
 app.command("check")(check_command.check)
 app.command("send")(command_commands.send)
 app.add_typer(command_commands.app, name="command")
+app.add_typer(token_commands.app, name="token")
 app.command("customers")(reports.customers)
 app.command("explain")(reports.explain)
 app.command("queues")(reports.queues)
@@ -47,6 +57,7 @@ KNOWN = (
     ChannelError,
     DatabaseUnreachableError,
     BrokerUnreachableError,
+    AddressError,
 )
 """Errors whose message says what to do."""
 

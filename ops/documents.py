@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.commands import adapter
+from web.app import openapi_document
 
 FOLDER = Path(__file__).parent.parent / "docs"
 
@@ -59,7 +60,11 @@ def asyncapi() -> dict[str, Any]:
 
 def documents() -> dict[Path, str]:
     """Every generated file and what it should hold."""
-    made = {"commands.schema.json": commands_schema(), "asyncapi.json": asyncapi()}
+    made = {
+        "commands.schema.json": commands_schema(),
+        "asyncapi.json": asyncapi(),
+        "openapi.json": openapi_document(),
+    }
     return {
         FOLDER / name: json.dumps(document, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
         for name, document in made.items()

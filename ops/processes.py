@@ -1,6 +1,7 @@
 """The processes of the Procfile: each runs until it is told to stop, and finishes what is open."""
 
 import gc
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,10 +11,11 @@ from channels.configure import channel_from_urls
 from channels.protocol import ChannelAdapter
 from domain.message import Channel
 from ops.installation import Installation, home_of
-from ops.stop import stop_signal
+from ops.stop import end_process, stop_signal
 from scheduler.run import Ticker
+from web.serve import WebServer, listen
 from workers.actors import declare_delivery, declare_lifecycle
-from workers.broker import LIFECYCLE, RedisBell
+from workers.broker import LIFECYCLE, RedisBell, connect_redis_impatiently, make_broker
 from workers.delivery import Delivery
 from workers.desk import Desk
 from workers.intake import Intake
@@ -70,11 +72,31 @@ def run_intake(installation: Installation) -> None:
         intake.run(stop.is_set)
 
 
+def run_web(installation: Installation) -> None:
+    """Answer HTTP."""
+    settings = installation.settings
+    bound = listen(settings.http_host, settings.http_port)
+    bell = RedisBell(make_broker(connect_redis_impatiently(installation.servers.redis_url)))
+    redis_url, key = installation.servers.redis_url, installation.key
+    _allow_connections()
+    with stop_signal() as stop:
+        server = WebServer(installation.engine, bell, redis_url, key, bound, end_process).start()
+        stop.wait()
+        server.stop()
+
+
+def _allow_connections() -> None:
+    """As many as the system lets us have: one that waits holds no thread, but a file descriptor."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 PROCESSES: dict[str, Callable[[Installation], None]] = {
     "lifecycle": run_lifecycle,
     "delivery": run_delivery,
     "scheduler": run_scheduler,
     "intake": run_intake,
+    "web": run_web,
 }
 
 

@@ -5,6 +5,7 @@ waits for ever for a lock that the interrupted code holds. So the signals are bl
 for, or looked at, where there is time for them.
 """
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,11 @@ class Stop:
         self._heard = True
         log.info("stopping", signal=signal.Signals(number).name)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def end_process() -> None:
+    """Tell this process to stop, from one of its threads that can't go on."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

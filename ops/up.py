@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from config.settings import read_settings
+from config.settings import Settings, read_settings
 from ops.family import Family, environment
 from ops.installation import Installation, home_of, open_installation
 from ops.processes import PROCESSES
 from ops.sample import load_sample
 from ops.screen import screen
+from web.serve import listen, url_of
 
 
 def up(
@@ -26,15 +27,22 @@ def up(
     settings = read_settings()
     with open_installation(settings) as installation:
         screen.note(f"{installation.servers.said}\nData: {home_of(settings)}")
+        url = _door(settings)
         family = Family(list(PROCESSES), environment(installation), _print, "--readable")
         try:
             if sample:
                 _sample(installation)
-            screen.note("Layby is up. Ctrl-C ends it; the data stays.")
+            screen.note(f"Layby is up, and answers at {url}. Ctrl-C ends it; the data stays.")
             stopping.wait()
         finally:
             screen.note("Finishing what is open …")
             family.stop()
+
+
+def _door(settings: Settings) -> str:
+    """Where the web process will answer; raises AddressError before anything is started."""
+    with listen(settings.http_host, settings.http_port) as bound:
+        return url_of(bound) if settings.http_port else "the address that web tells"
 
 
 def _sample(installation: Installation) -> None:

@@ -20,11 +20,11 @@ log = structlog.get_logger()
 _NO_WORD = Result(Answer.UNKNOWN, "no word of it by its deadline")
 
 
-def ring(engine: Engine, bell: Bell) -> int:
+def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
     """Ring for every account and channel with something due, and for commands that wait."""
     with engine.connect() as connection:
-        due = starts.due_queues(connection)
-        waiting = inbox.accounts_waiting(connection)
+        due = [pair for pair in starts.due_queues(connection) if only in (None, pair[0])]
+        waiting = [one for one in inbox.accounts_waiting(connection) if only in (None, one)]
     for account, channel in due:
         bell.due(account, channel)
     for account in waiting:
@@ -32,10 +32,10 @@ def ring(engine: Engine, bell: Bell) -> int:
     return len(due) + len(waiting)
 
 
-def sweep(engine: Engine) -> int:
+def sweep(engine: Engine, only: str | None = None) -> int:
     """Mark silences quiet whose started sends have all been settled."""
     with engine.begin() as connection:
-        return silence.sweep_quiet(connection)
+        return silence.sweep_quiet(connection, only)
 
 
 def prune(engine: Engine) -> None:
@@ -55,14 +55,18 @@ class Watch:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, int, UUID], float] = {}
 
-    def rescue(self, engine: Engine) -> int:
+    def rescue(self, engine: Engine, only: str | None = None) -> int:
         """Settle as unknown what has been started for longer than its lease; returns how many."""
         with engine.connect() as connection:
             found = settles.open_starts(connection)
         # Read after the rows: a send is never taken for older than it is.
         now = machine_seconds()
         self._seen = {_name(one): self._seen.get(_name(one), now) for one in found}
-        overdue = [one for one in found if now - self._seen[_name(one)] > one.lease_seconds]
+        overdue = [
+            one
+            for one in found
+            if now - self._seen[_name(one)] > one.lease_seconds and only in (None, one.account)
+        ]
         if overdue:
             log.warning("rescued", sends=len(overdue))
             settle_open(engine, overdue, _NO_WORD)

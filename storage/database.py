@@ -8,8 +8,10 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError as DatabaseError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolExhaustedError
 
-__all__ = ["Connection", "DatabaseError", "Engine"]  # for those who may not import sqlalchemy
+# For those who may not import sqlalchemy.
+__all__ = ["Connection", "DatabaseError", "Engine", "PoolExhaustedError"]
 T = TypeVar("T")
 log = structlog.get_logger()
 

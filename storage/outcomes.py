@@ -1,7 +1,8 @@
 """What commands came to: the answer to whoever sent one."""
 
+from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, text
@@ -55,6 +56,51 @@ def read_outcome(connection: Connection, account: str, command: str) -> Outcome 
     return found[0] if found else None
 
 
+Name = tuple[str, str]
+"""A command's account and id."""
+
+
+class Progress(NamedTuple):
+    """What somebody who waits for a command wants to know."""
+
+    done: bool
+    awaits_quiet: bool
+
+
+def read_outcomes(connection: Connection, names: Collection[Name]) -> dict[Name, Outcome]:
+    """Many commands' outcomes; those that are not ours are left out."""
+    found = _outcomes(connection, "true", source=_ASKED, **_asked(names))
+    return {(outcome.account, outcome.id): outcome for outcome in found}
+
+
+def read_progress(connection: Connection, names: Collection[Name]) -> dict[Name, Progress]:
+    """How far many commands are, for a fraction of what their outcomes cost."""
+    rows = connection.execute(text(_PROGRESS), _asked(names))
+    return {(account, command): Progress(*rest) for account, command, *rest in rows}
+
+
+def _asked(names: Collection[Name]) -> dict[str, object]:
+    return {
+        "accounts": [account for account, _ in names],
+        "commands": [command for _, command in names],
+    }
+
+
+_ASKED = """
+    unnest(CAST(:accounts AS text[]), CAST(:commands AS text[])) AS asked (account, command),
+    LATERAL (SELECT * FROM commands
+             WHERE account = asked.account AND command = asked.command OFFSET 0) AS c
+"""
+
+_PROGRESS = f"""
+    SELECT c.account, c.command, c.state <> 'accepted',
+           c.state = 'accepted' OR EXISTS (
+               SELECT 1 FROM command_targets t WHERE t.account = c.account AND t.seq = c.seq
+               AND t.open IS NOT NULL AND t.quiet_at IS NULL)
+    FROM {_ASKED}
+"""
+
+
 def find_outcomes(connection: Connection, command: str, account: str | None) -> list[Outcome]:
     """Every account's command of this id; ids are given once in an account only."""
     return _outcomes(
@@ -79,8 +125,11 @@ def list_outcomes(
     )
 
 
-def _outcomes(connection: Connection, condition: str, **values: object) -> list[Outcome]:
-    rows = connection.execute(text(_OUTCOMES.format(condition=condition)), values).mappings()
+def _outcomes(
+    connection: Connection, condition: str, *, source: str = "commands c", **values: object
+) -> list[Outcome]:
+    statement = _OUTCOMES.format(source=source, condition=condition)
+    rows = connection.execute(text(statement), values).mappings()
     return [_outcome(dict(row)) for row in rows]
 
 
@@ -99,7 +148,7 @@ _OUTCOMES = """
            CASE WHEN c.state <> 'accepted' AND t.watched > 0 AND t.watched = t.quiet
                 THEN t.quiet_at END AS quiet_at, t.watched - t.quiet AS unquiet,
            t.refusals
-    FROM commands c CROSS JOIN LATERAL (
+    FROM {source} CROSS JOIN LATERAL (
         SELECT coalesce(sum(cancelled), 0) AS cancelled,
                coalesce(sum(cardinality(open)), 0) AS started,
                coalesce(sum(unknown), 0) AS unknown,

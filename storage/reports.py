@@ -7,8 +7,19 @@ from sqlalchemy import Connection, text
 Rows = list[dict[str, Any]]
 
 
-def customers(connection: Connection, account: str | None, place: str | None, limit: int) -> Rows:
-    """Customers with their place, status and number of live schedules."""
+def customers(
+    connection: Connection,
+    account: str | None,
+    place: str | None,
+    limit: int,
+    *,
+    status: str | None = None,
+    after: tuple[str, str] | None = None,
+) -> Rows:
+    """Customers with their place, status and number of live schedules, in order of their names.
+
+    `after`: those that come later than this account and customer.
+    """
     return _rows(
         connection,
         """
@@ -21,10 +32,16 @@ def customers(connection: Connection, account: str | None, place: str | None, li
         FROM customers c LEFT JOIN slots s ON s.account = c.account AND s.customer = c.customer
         WHERE (CAST(:account AS text) IS NULL OR c.account = :account)
           AND (CAST(:place AS text) IS NULL OR c.place = :place)
+          AND (CAST(:status AS text) IS NULL OR s.status = :status)
+          AND (CAST(:after_account AS text) IS NULL
+               OR (c.account, c.customer) > (:after_account, :after_customer))
         ORDER BY c.account, c.customer LIMIT :limit
         """,
         account=account,
         place=place,
+        status=status,
+        after_account=after[0] if after else None,
+        after_customer=after[1] if after else None,
         limit=limit,
     )
 

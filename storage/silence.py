@@ -172,7 +172,7 @@ def release_enrolments(
     return [row.enrolment for row in rows]
 
 
-def sweep_quiet(connection: Connection, limit: int = 1000) -> int:
+def sweep_quiet(connection: Connection, account: str | None = None, limit: int = 1000) -> int:
     """Mark silences quiet whose started sends have all been settled; returns how many.
 
     What was started before a silence only ever becomes less, so this can look without locks.
@@ -183,6 +183,7 @@ def sweep_quiet(connection: Connection, limit: int = 1000) -> int:
             WITH watched AS (
                 SELECT account, customer, seq, open FROM command_targets
                 WHERE open IS NOT NULL AND quiet_at IS NULL
+                  AND (CAST(:account AS text) IS NULL OR account = :account)
                 ORDER BY account, customer LIMIT :limit FOR UPDATE SKIP LOCKED
             )
             UPDATE command_targets t
@@ -197,5 +198,5 @@ def sweep_quiet(connection: Connection, limit: int = 1000) -> int:
                                 AND s.send = ANY(w.open))
             """
         ),
-        {"limit": limit},
+        {"account": account, "limit": limit},
     ).rowcount

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from domain.access import Role
 from domain.commands import CommandState
 from domain.journey import Place, Status
 from domain.message import Channel
@@ -421,4 +422,25 @@ installation = Table(
     Column("one", Boolean, primary_key=True, server_default=text("true")),
     Column("key_fingerprint", Text, nullable=False),
     CheckConstraint("one", name="one_row"),
+)
+
+# Bearer tokens of the HTTP door. Without a key to accounts: the installation's own belong to none,
+# and an account's admin may be there before its first put_account.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("account", Text, nullable=False, comment="empty: the whole installation"),
+    Column("token", Text, nullable=False, comment="its public id"),
+    Column("secret_hash", Text, nullable=False, comment="keyed; the secret itself is kept nowhere"),
+    Column("role", Text, nullable=False),
+    Column("label", Text, nullable=False, server_default=""),
+    Column("made_by", Text, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=NOW),
+    Column("expires_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    Column("last_used_on", Date),
+    PrimaryKeyConstraint("account", "token"),
+    # A request brings the public id alone.
+    UniqueConstraint("token"),
+    one_of("role", Role),
 )

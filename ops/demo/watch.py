@@ -54,7 +54,8 @@ class Logs:
 def processes(ground: Ground) -> Iterator[Logs]:
     """One of each process, on the demo's ground; ended with this one, however it ends."""
     logs = Logs(ground.logs)
-    family = Family(list(PROCESSES), environment(ground.installation) | ground.environment(), logs)
+    needed = [name for name in PROCESSES if name != "web"]  # all comes by the stream
+    family = Family(needed, environment(ground.installation) | ground.environment(), logs)
     try:
         yield logs
     finally:

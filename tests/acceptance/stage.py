@@ -32,6 +32,7 @@ class Stage:
             "LAYBY_DATABASE_URL": database_url,
             "LAYBY_REDIS_URL": redis_url,
             "LAYBY_SECRET_KEY": KEY,
+            "LAYBY_HTTP_PORT": "0",
             "LAYBY_EMAIL_URL": f"file://{folder / 'outbox'}",
             "LAYBY_SMS_URL": f"file://{folder / 'outbox'}",
         }

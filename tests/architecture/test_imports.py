@@ -11,7 +11,7 @@ import pytest
 from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("channels", "config", "domain", "ops", "scheduler", "storage", "workers")
+PACKAGES = ("channels", "config", "domain", "ops", "scheduler", "storage", "web", "workers")
 FILES = sorted(
     path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.is_file()
 )
@@ -44,7 +44,12 @@ def test_contracts_of_the_import_linter_hold(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("library", "package"),
-    [("sqlalchemy", "storage"), ("alembic", "storage"), ("aiosmtplib", "channels")],
+    [
+        ("sqlalchemy", "storage"),
+        ("alembic", "storage"),
+        ("aiosmtplib", "channels"),
+        ("fastapi", "web"),
+    ],
 )
 def test_library_has_one_package_that_imports_it(library: str, package: str) -> None:
     assert importers(library) == {package}

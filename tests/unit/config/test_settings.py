@@ -66,6 +66,11 @@ def test_the_test_suites_own_variables_are_left_alone() -> None:
         ("DATABASE_URL", "localhost", "LAYBY_DATABASE_URL must start with postgresql://"),
         ("REDIS_URL", "http://h", "LAYBY_REDIS_URL must start with redis://, rediss:// or unix://"),
         ("SERVERS", "docker", "LAYBY_SERVERS must be any, machine (its own binaries) or wheels"),
+        ("HTTP_HOST", "http://h", "LAYBY_HTTP_HOST must be an address or a name alone"),
+        ("HTTP_HOST", "h:80", "LAYBY_HTTP_HOST must be an address or a name alone"),
+        ("HTTP_PORT", "http", "LAYBY_HTTP_PORT must be a number from 0 (any free port) to 65535"),
+        ("HTTP_PORT", "-1", "LAYBY_HTTP_PORT must be a number from 0 (any free port) to 65535"),
+        ("HTTP_PORT", "65536", "LAYBY_HTTP_PORT must be a number from 0 (any free port) to 65535"),
         ("SECRET_KEY", "k" * 31, "LAYBY_SECRET_KEY must be at least 32 characters: openssl rand"),
     ],
 )
@@ -80,6 +85,7 @@ def test_wrong_value_says_what_it_must_be(name: str, value: str, says: str) -> N
         *(("DATABASE_URL", f"{scheme}://h/layby") for scheme in ("postgresql", "postgres")),
         *(("REDIS_URL", f"{scheme}://h/0") for scheme in ("redis", "rediss", "unix")),
         *(("SERVERS", source) for source in ("any", "machine", "wheels")),
+        *(("HTTP_HOST", host) for host in ("127.0.0.1", "::1", "::", "localhost")),
         ("SECRET_KEY", KEY),
     ],
 )

@@ -29,6 +29,7 @@ def run(database_url: str, servers: Servers, tmp_path: Path) -> Run:
             "LAYBY_REDIS_URL": servers.redis_url,
             "LAYBY_SECRET_KEY": KEY.decode(),
             "LAYBY_HOME": str(tmp_path / "home"),
+            "LAYBY_HTTP_PORT": "0",
         }
         return subprocess.run(
             [sys.executable, "-m", "ops", *arguments],
@@ -142,6 +143,7 @@ def test_check_finds_every_mistake(run: Run) -> None:
         "schema",
         "secret key",
         "redis",
+        "http",
         "email",
         "sms",
     }

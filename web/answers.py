@@ -1,0 +1,126 @@
+"""What is answered: one model for each, the source of the OpenAPI document."""
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from domain.access import Role
+from domain.journey import Place, Status
+
+
+class CustomerLine(BaseModel):
+    """A customer in a list; no personal data."""
+
+    account: str
+    customer: str
+    place: Place
+    status: Status | None = Field(description="Of active customers only.")
+    paused: bool
+    schedules: int = Field(description="How many schedules the customer is on.")
+    next_send: datetime | None
+
+
+class CustomerPage(BaseModel):
+    customers: list[CustomerLine]
+    next: str | None = Field(description="`cursor` of the next page; null: this is the last one.")
+
+
+class Coming(BaseModel):
+    """A live schedule of a customer, and its next send or why there is none."""
+
+    schedule: str
+    version: int
+    reference: str
+    step: int
+    steps: int
+    held: str | None
+    due_at: datetime | None = Field(description="null: held, or in progress.")
+    planned_at: datetime | None
+    channel: str | None
+    attempts: int | None
+
+
+class CustomerDetail(BaseModel):
+    """Where a customer is and what comes; no personal data."""
+
+    account: str
+    customer: str
+    place: Place
+    status: Status | None
+    paused_at: datetime | None
+    activated_at: datetime | None
+    zone: str
+    language: str
+    has_email: bool
+    has_phone: bool
+    coming: list[Coming]
+
+
+class Event(BaseModel):
+    """One thing that happened, or was decided not to happen."""
+
+    recorded_at: datetime
+    business_at: datetime
+    event: str = Field(description="customer_moved, send_sent, send_skipped, …")
+    data: dict[str, Any]
+    command: str | None
+    source: str | None
+    reason: str | None
+
+
+class Timeline(BaseModel):
+    account: str
+    customer: str
+    events: list[Event] = Field(description="The oldest first.")
+
+
+class Queue(BaseModel):
+    account: str
+    queue: str = Field(description="`email`, `sms`, or `lifecycle` for commands.")
+    due: int
+    oldest_due: datetime | None
+    later: int
+    started: int
+
+
+class Queues(BaseModel):
+    queues: list[Queue] = Field(description="Those with anything in them.")
+
+
+class Ticked(BaseModel):
+    rung: int = Field(description="Queues with something due that were rung for.")
+    rescued: int = Field(description="Sends without word past their deadline, now `unknown`.")
+    quiet: int = Field(description="Silences that were seen to have become quiet.")
+
+
+class Healthy(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    database: Literal["ok"] = "ok"
+    schema_: Literal["ok"] = Field(default="ok", alias="schema")
+    redis: Literal["ok"] = "ok"
+
+
+class TokenLine(BaseModel):
+    """A token, without its secret."""
+
+    token: str = Field(description="Its public id.")
+    account: str | None = Field(description="null: the whole installation.")
+    role: Role
+    label: str
+    made_by: str
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    last_used_on: date | None
+
+
+class NewToken(TokenLine):
+    secret: str = Field(description="What goes after `Bearer`. Shown now and never again.")
+
+
+class Tokens(BaseModel):
+    tokens: list[TokenLine] = Field(description="The newest first.")

@@ -1,0 +1,130 @@
+"""What a request brings, read within bounds of size and time, and split into commands."""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+
+from domain.commands import MAX_BYTES, in_words
+from web.problems import ProblemError
+
+M = TypeVar("M", bound=BaseModel)
+
+BODY_SECONDS = 30.0
+"""How long a client may take to send its body."""
+
+BATCH_AT_MOST = 1_000
+"""Commands in one request."""
+
+JSON = "application/json"
+LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+_CLOSE = {"Connection": "close"}
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body, refused as soon as it is known to be too long, or too slow."""
+    if int(request.headers.get("content-length") or 0) > MAX_BYTES:
+        raise _too_large()
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BYTES:
+                    raise _too_large()
+    except TimeoutError:
+        raise ProblemError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"The body did not come within {BODY_SECONDS:g} seconds; nothing was accepted. Send "
+            "it again.",
+            headers=_CLOSE,
+        ) from None
+    except ClientDisconnect:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "The body was cut off.") from None
+    return bytes(body)
+
+
+def _too_large() -> ProblemError:
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"A request holds at most {MAX_BYTES:,} bytes; nothing was accepted. Send several.",
+        name="too-large",
+        headers=_CLOSE,
+    )
+
+
+async def read_json(request: Request, model: type[M]) -> M:
+    """A body that is one JSON object of this model."""
+    if media_type(request) != JSON:
+        raise wrong_type(f"The body comes as Content-Type: {JSON}.", JSON)
+    try:
+        return model.model_validate_json(await read_body(request))
+    except ValidationError as error:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"The request has a mistake: {in_words(error)}.",
+            name="invalid-request",
+        ) from None
+
+
+def raw_commands(request: Request, body: bytes) -> tuple[list[bytes], bool]:
+    """The commands as they came, and whether it is a single one, not in a list."""
+    kind = media_type(request)
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    if kind in LINES:
+        return _bounded([line for line in body.splitlines() if line.strip()]), False
+    if kind != JSON:
+        raise wrong_type(
+            "A command comes as Content-Type: application/json (one, or a list), or "
+            "application/x-ndjson (one a line).",
+            f"{JSON}, {LINES[0]}",
+        )
+    if body.lstrip()[:1] != b"[":
+        return [body], True
+    return _bounded(_items(body)), False
+
+
+def media_type(request: Request) -> str:
+    """What the body says that it is; refused where it is compressed."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise wrong_type("The body is compressed, and is only read as it is.", JSON)
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _items(body: bytes) -> list[bytes]:
+    try:
+        items = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "The list can't be read as JSON; nothing was accepted. Where one bad command must not "
+            "hold up the others, send one a line: application/x-ndjson.",
+            name="unreadable",
+        ) from None
+    return [json.dumps(item).encode() for item in items]
+
+
+def _bounded(commands: list[bytes]) -> list[bytes]:
+    if not commands:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "There is no command in the request. Send at least one.",
+            name="unreadable",
+        )
+    if len(commands) > BATCH_AT_MOST:
+        raise ProblemError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"A request holds at most {BATCH_AT_MOST:,} commands, and this one has "
+            f"{len(commands):,}; nothing was accepted. Send several.",
+            name="too-large",
+        )
+    return commands
+
+
+def wrong_type(detail: str, right: str) -> ProblemError:
+    return ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail, headers={"Accept-Post": right})

@@ -1,0 +1,132 @@
+"""Customers: where they are, what comes, and what happened. Ids only, no personal data."""
+
+import base64
+import binascii
+import json
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from domain.journey import Place, Status
+from storage import reports
+from storage.database import Connection
+from storage.reports import Rows
+from web.answers import Coming, CustomerDetail, CustomerLine, CustomerPage, Event, Timeline
+from web.caller import About, Site
+from web.examples import CUSTOMERS, DETAIL, TIMELINE, answers
+from web.names import CustomerName
+from web.problems import ProblemError
+
+router = APIRouter(tags=["customers"])
+
+PAGE_AT_MOST = 1_000
+
+
+@router.get(
+    "/v1/customers",
+    summary="List customers",
+    responses=answers(
+        {200: ("A page of customers, by account and id.", CUSTOMERS)}, *(401, 403, 422, 503)
+    ),
+)
+def list_customers(
+    site: Site,
+    account: About,
+    place: Annotated[Place | None, Query(description="Only in this place.")] = None,
+    status: Annotated[Status | None, Query(description="Only active ones of this status.")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=1_000, description="`next` of the page before.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_AT_MOST)] = 100,
+) -> CustomerPage:
+    """Each page goes on after the last customer of the one before.
+
+    So none is missed or told twice, whatever is added or moved meanwhile.
+    """
+    after = _read_cursor(cursor) if cursor else None
+    rows = site.transact(
+        lambda connection: reports.customers(
+            connection,
+            account,
+            place.value if place else None,
+            limit + 1,
+            status=status.value if status else None,
+            after=after,
+        )
+    )
+    page = [CustomerLine(**row) for row in rows[:limit]]
+    return CustomerPage(customers=page, next=_cursor(page[-1]) if len(rows) > limit else None)
+
+
+def _cursor(last: CustomerLine) -> str:
+    named = json.dumps([last.account, last.customer], separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(named).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[str, str]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        account, customer = json.loads(base64.b64decode(padded, b"-_", validate=True))
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        account = customer = None
+    if not (_is_name(account) and _is_name(customer)):
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "cursor: is not one that was answered here. Take `next` of the page before as it is, "
+            "or leave it out to begin anew.",
+            name="invalid-request",
+        )
+    return account, customer
+
+
+def _is_name(given: object) -> bool:
+    return isinstance(given, str) and given.isascii() and given.isprintable()
+
+
+@router.get(
+    "/v1/customers/{customer}",
+    summary="One customer",
+    responses=answers(
+        {200: ("Where the customer is, and what comes.", DETAIL)}, *(401, 403, 404, 409, 422, 503)
+    ),
+)
+def show_customer(site: Site, account: About, customer: CustomerName) -> CustomerDetail:
+    """Where the customer is, on which schedules, and the next send of each."""
+
+    def read(connection: Connection) -> tuple[Rows, Rows]:
+        found = reports.customer(connection, customer, account)
+        one = _the_one(found)
+        return found, reports.coming(connection, one, customer)
+
+    (who,), coming = site.transact(read)
+    return CustomerDetail(**who, coming=[Coming(**row) for row in coming])
+
+
+@router.get(
+    "/v1/customers/{customer}/timeline",
+    summary="All that happened to a customer",
+    responses=answers({200: ("The customer's story.", TIMELINE)}, *(401, 403, 404, 409, 422, 503)),
+)
+def show_timeline(site: Site, account: About, customer: CustomerName) -> Timeline:
+    """Commands, messages, and decisions not to send with their rule; the oldest first."""
+
+    def read(connection: Connection) -> tuple[str, Rows]:
+        one = _the_one(reports.customer(connection, customer, account))
+        return one, reports.timeline(connection, one, customer)
+
+    one, rows = site.transact(read)
+    return Timeline(account=one, customer=customer, events=[Event(**row) for row in rows])
+
+
+def _the_one(found: Rows) -> str:
+    """The account of the one customer found."""
+    if not found:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND, "There is no such customer. See: GET /v1/customers"
+        )
+    if len(found) > 1:
+        raise ProblemError(
+            HTTPStatus.CONFLICT, "Several accounts have a customer of this id: give `account`."
+        )
+    return str(found[0]["account"])

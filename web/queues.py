@@ -1,0 +1,42 @@
+"""What waits, and the tick that an outside scheduler triggers."""
+
+from fastapi import APIRouter
+
+from scheduler.ticks import ring, sweep
+from storage import reports
+from web.answers import Queue, Queues, Ticked
+from web.caller import About, Operator, Site
+from web.examples import QUEUES, answers
+
+router = APIRouter(tags=["queues"])
+
+
+@router.get(
+    "/v1/queues",
+    summary="What waits",
+    responses=answers({200: ("Each queue with anything in it.", QUEUES)}, *(401, 403, 422, 503)),
+)
+def show_queues(site: Site, account: About) -> Queues:
+    """Sends due, later and started, and commands not applied yet."""
+    rows = site.transact(lambda connection: reports.queues(connection, account))
+    return Queues(queues=[Queue(**row) for row in rows])
+
+
+@router.post(
+    "/v1/tick",
+    summary="Trigger what is due",
+    responses=answers(
+        {200: ("What the tick did.", {"rung": 2, "rescued": 0, "quiet": 1})}, *(401, 403, 503)
+    ),
+)
+def tick(site: Site, calling: Operator) -> Ticked:
+    """For cron, Airflow or Kubernetes, beside or instead of `layby scheduler`.
+
+    A token of one account ticks for that account. It waits for nothing: a send that a worker left
+    behind is rescued by a later tick of the same process, once its deadline has passed.
+    """
+    only = None if calling.is_installation else calling.account
+    rung = ring(site.engine, site.bell, only)
+    with site.watch_held:
+        rescued = site.watch.rescue(site.engine, only)
+    return Ticked(rung=rung, rescued=rescued, quiet=sweep(site.engine, only))
