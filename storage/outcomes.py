@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Connection, text
 
 from domain.commands import CommandState
@@ -32,7 +33,7 @@ class Outcome(BaseModel):
     started: int
     unknown: int
     quiet_at: datetime | None
-    unquiet: int = Field(exclude=True)
+    unquiet: SkipJsonSchema[int] = Field(exclude=True)
     refusals: list[RefusedLine]
 
     @property

@@ -27,6 +27,8 @@ class Door:
         bell = RedisBell(make_broker(connect_redis_impatiently(redis_url)))
         self.server = WebServer(engine, bell, redis_url, KEY, listen(host, 0))
         self.url = self.server.url
+        host, port = self.url.removeprefix("http://").rsplit(":", 1)
+        self.address = (host, int(port))
         self._stopped = False
 
     def token(self, account: str = "acme", role: Role = Role.ADMIN, days: int = 1) -> str:

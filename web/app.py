@@ -34,13 +34,21 @@ def openapi_document() -> dict[str, Any]:
 
 
 def _routes() -> FastAPI:
-    # No /docs and /redoc: their pages load scripts from elsewhere.
+    # No /docs and /redoc: their pages load scripts from elsewhere. No telemetry: FastAPI would send
+    # errors with their messages to whatever address OTEL_… variables of the machine name.
     app = FastAPI(
         lifespan=_few_threads,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
     )
     for one in (commands, customers, queues, tokens, health, metrics):
         app.include_router(one.router)

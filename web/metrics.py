@@ -43,9 +43,7 @@ def _may_measure(
 ) -> None:
     """Nobody is asked who asks on this machine; from elsewhere, a token of the installation."""
     near = not site.public and not any(name in request.headers for name in _BY_PROXY)
-    if near and given is None:
-        return
-    if not caller(site, given).is_installation:
+    if not near and not caller(site, given).is_installation:
         raise forbidden(
             "Metrics are of all accounts, and need a token of the installation: "
             "layby token create --installation --role viewer"

@@ -26,6 +26,8 @@ class PatientProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Its lines hold whole paths and queries; web/outer.py logs routes.
+        self.access_log = False
         self._begin_to_wait()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -119,5 +119,5 @@ class RedisBell:
                 queue_name=queue, actor_name=actor, args=args, kwargs={}, options={}
             )
             self._broker.enqueue(message)
-        except (redis.RedisError, dramatiq.errors.ConnectionError) as error:
+        except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:
             log.warning("bell_not_rung", work=what, reason=str(error))

@@ -1,0 +1,235 @@
+"""Whatever is wrong is told as RFC 9457 has it, and nothing is half done."""
+
+import json
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from harness import Layby
+from web_door import Door, command
+
+from domain.commands import MAX_BYTES
+from ops.servers import Servers
+from storage.database import connect
+from web import body
+from web.protocol import PatientProtocol
+
+TYPES = {
+    400: "bad-request",
+    401: "unauthorized",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "request-timeout",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid-request",
+    503: "service-unavailable",
+}
+
+
+def assert_problem(answered: httpx.Response, status: int, *words: str) -> None:
+    assert answered.status_code == status, answered.text
+    assert answered.headers["content-type"] == "application/problem+json"
+    told = answered.json()
+    assert told["status"] == status
+    assert told["type"] == f"urn:layby:problem:{TYPES[status]}"
+    assert told["title"]
+    for word in words:
+        assert word in told["detail"], told
+
+
+def test_mistakes_in_a_request_are_problems(admin: httpx.Client) -> None:
+    assert_problem(admin.get("/nonesuch"), 404, "/openapi.json")
+    assert_problem(admin.get("/v1/commands/none"), 404, "same id")
+    assert_problem(admin.get("/v1/customers/none"), 404, "GET /v1/customers")
+    assert_problem(admin.get("/v1/customers/none/timeline"), 404)
+    assert_problem(admin.delete("/v1/tokens/none"), 404)
+    assert_problem(admin.get("/v1/customers?limit=0"), 422, "query.limit")
+    assert_problem(admin.get("/v1/customers?place=moon"), 422, "query.place")
+    assert_problem(admin.get("/v1/customers?account=%00"), 422, "query.account")
+    assert_problem(admin.get("/v1/customers/%00"), 422, "path.customer")
+    assert_problem(admin.get("/v1/commands/x?wait=ever"), 422, "query.wait")
+    assert_problem(admin.get("/v1/commands/x?wait=done&timeout=1e9"), 422, "query.timeout")
+    assert_problem(admin.get("/v1/commands/x?timeout=nan"), 422, "query.timeout")
+    for cursor in ("x", "W10", "eyJ9", "WzEsMl0", "WyJhXHUwMDAwIiwiYiJd", "\xe9"):
+        assert_problem(admin.get("/v1/customers", params={"cursor": cursor}), 422, "cursor")
+    assert_problem(admin.post("/v1/tokens", json={"role": "king"}), 422, "role")
+    assert_problem(admin.post("/v1/tokens", json={"role": "viewer", "more": 1}), 422, "more")
+    assert_problem(admin.post("/v1/tokens", content=b"{"), 415)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Content-Type": "application/x-www-form-urlencoded"},
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+    ],
+)
+def test_body_of_another_type_is_told_the_right_one(
+    layby: Layby, admin: httpx.Client, headers: dict[str, str]
+) -> None:
+    content = json.dumps(command("p", "put_account")).encode()
+    answered = admin.post("/v1/commands", content=content, headers=headers)
+    assert_problem(answered, 415)
+    assert "application/json" in answered.headers["accept-post"]
+    assert layby.one("SELECT count(*) FROM commands") == 0
+
+
+def test_method_that_is_not_for_an_address_is_told_those_that_are(admin: httpx.Client) -> None:
+    wrong = (("PUT", "/v1/tokens"), ("DELETE", "/v1/customers/x"), ("TRACE", "/v1/tick"))
+    for method, path in wrong:
+        answered = admin.request(method, path)
+        assert_problem(answered, 405, "It takes:")
+    assert admin.put("/v1/tokens").headers["allow"] == "GET, HEAD, OPTIONS, POST"
+    told = admin.options("/v1/commands")
+    assert (told.status_code, told.headers["allow"]) == (204, "OPTIONS, POST")
+    assert not any(name.startswith("access-control") for name in told.headers)
+
+
+def test_head_is_get_without_the_body(admin: httpx.Client) -> None:
+    for path in ("/healthz", "/v1/customers", "/openapi.json", "/v1/customers/none"):
+        head, get = admin.head(path), admin.get(path)
+        assert head.status_code == get.status_code
+        assert head.content == b""
+        assert head.headers["content-length"] == get.headers["content-length"]
+
+
+def test_every_answer_forbids_to_be_cached_sniffed_or_framed(admin: httpx.Client) -> None:
+    for path in ("/healthz", "/v1/customers", "/nonesuch"):
+        headers = admin.get(path, headers={"Origin": "https://evil.example"}).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "server" not in headers
+        assert "access-control-allow-origin" not in headers
+
+
+def test_body_too_long_is_refused_before_all_of_it_has_come(layby: Layby, door: Door) -> None:
+    """By its announced length at once; without one, as soon as it is past the limit."""
+    token = door.token()
+    announced = f"Content-Length: {MAX_BYTES + 1}\r\n\r\n".encode()
+    assert_problem(_raw(door, token, announced), 413, f"{MAX_BYTES:,}", "nothing was accepted")
+    chunk = b"%x\r\n" % (MAX_BYTES + 1) + b" " * (MAX_BYTES + 1) + b"\r\n"
+    unannounced = b"Transfer-Encoding: chunked\r\n\r\n" + chunk  # and no end of it
+    assert_problem(_raw(door, token, unannounced), 413, "nothing was accepted")
+    assert layby.one("SELECT count(*) FROM commands") == 0
+
+
+def test_body_is_not_read_of_who_may_not_send(door: Door) -> None:
+    """Else anybody could make the server hold what they like."""
+    announced = b"Content-Length: 1000\r\n\r\n"
+    assert_problem(_raw(door, "nobody", announced), 401)
+    assert_problem(_raw(door, "nobody", announced, "/v1/tokens"), 401)
+
+
+def test_body_that_dawdles_is_told_so(
+    door: Door, layby: Layby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body, "BODY_SECONDS", 0.1)
+    announced = b'Content-Length: 1000\r\n\r\n{"id": '
+    assert_problem(_raw(door, door.token(), announced), 408, "nothing was accepted")
+    assert layby.one("SELECT count(*) FROM commands") == 0
+
+
+def test_head_that_dawdles_is_ended(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has begun is told why; one that says nothing is just closed."""
+    monkeypatch.setattr(PatientProtocol, "head_seconds", 0.1)
+    with socket.create_connection(door.address, timeout=20) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost:")
+        assert_problem(_answer(connection), 408, "head")
+    with socket.create_connection(door.address, timeout=20) as connection:
+        assert connection.recv(1) == b""
+
+
+def test_what_is_no_http_is_told_so(door: Door) -> None:
+    with socket.create_connection(door.address, timeout=20) as connection:
+        connection.sendall(b"HELO layby\r\n\r\n")
+        assert_problem(_answer(connection), 400, "HTTP/1.1")
+    with socket.create_connection(door.address, timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000)
+        assert_problem(_answer(connection), 400, "64 KB")
+
+
+@pytest.fixture
+def cut_off(servers: Servers) -> Iterator[Door]:
+    """A door whose database is away."""
+    engine = connect("postgresql://layby:hunter2@127.0.0.1:1/layby")
+    with Door(engine, servers.redis_url) as door:
+        yield door
+    engine.dispose()
+
+
+def test_database_that_is_away_is_told_with_what_became_of_commands(cut_off: Door) -> None:
+    """Whether a command was accepted can't be known then; to send it again is safe."""
+    with cut_off.client("layby_0123456789abcdef_" + "A" * 43) as client:
+        answered = client.post("/v1/commands", json=command("p", "put_account"))
+        assert_problem(answered, 503, "send the same again with the same ids")
+        assert int(answered.headers["retry-after"]) > 0
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.json()["type"]) == (503, "urn:layby:problem:not-ready")
+        assert "PostgreSQL does not answer" in ready.json()["detail"]
+        assert "hunter2" not in answered.text + ready.text
+        assert client.get("/healthz").json() == {"status": "ok"}
+        assert client.get("/metrics").status_code == 503
+
+
+def test_connection_lost_while_idle_is_made_anew_unnoticed(
+    layby: Layby, admin: httpx.Client
+) -> None:
+    assert admin.get("/v1/customers").status_code == 200
+    _end_sessions(layby)
+    assert admin.get("/v1/customers").status_code == 200
+    _end_sessions(layby)
+    assert admin.post("/v1/commands", json=command("p", "put_account")).status_code == 202
+
+
+def test_readiness_asks_for_database_schema_and_redis(layby: Layby, admin: httpx.Client) -> None:
+    assert admin.get("/readyz").json() == {"database": "ok", "schema": "ok", "redis": "ok"}
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    behind = admin.get("/readyz")
+    assert (behind.status_code, "layby migrate" in behind.json()["detail"]) == (503, True)
+
+
+def test_redis_that_is_away_costs_readiness_and_no_command(layby: Layby) -> None:
+    """The database has the command; the next tick rings for it."""
+    with Door(layby.engine, "redis://127.0.0.1:1/0") as door, door.client(door.token()) as client:
+        ready = client.get("/readyz")
+        assert (ready.status_code, "Redis" in ready.json()["detail"]) == (503, True)
+        assert client.post("/v1/commands", json=command("p", "put_account")).status_code == 202
+    assert layby.outcome("p").state == "accepted"
+
+
+def _end_sessions(layby: Layby) -> None:
+    with layby.engine.connect() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+def _raw(door: Door, token: str, rest: bytes, path: str = "/v1/commands") -> httpx.Response:
+    """A POST whose body never comes to its end."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: layby\r\nAuthorization: Bearer {token}\r\n"
+        "Content-Type: application/json\r\n"
+    )
+    with socket.create_connection(door.address, timeout=20) as connection:
+        connection.sendall(head.encode() + rest)
+        return _answer(connection)
+
+
+def _answer(connection: socket.socket) -> httpx.Response:
+    """What the server says before it closes, or all of what it announces."""
+    said = b""
+    while chunk := connection.recv(65_536):
+        said += chunk
+        head, _, content = said.partition(b"\r\n\r\n")
+        first, *fields = head.decode().split("\r\n")
+        headers = dict(field.split(": ", 1) for field in fields)
+        if len(content) == int(headers.get("content-length", -1)):
+            return httpx.Response(int(first.split()[1]), headers=headers, content=content)
+    raise AssertionError(f"no whole answer: {said!r}")
