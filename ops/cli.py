@@ -26,7 +26,7 @@ from scheduler.ticks import Watch, ring, sweep
 from storage.database import DatabaseError, DatabaseUnreachableError, connect, first_line
 from storage.installation import WrongKeyError
 from storage.migrate import SchemaError, migrate
-from web.serve import AddressError
+from web.address import AddressError
 from workers.broker import BrokerUnreachableError
 
 app = typer.Typer(

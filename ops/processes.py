@@ -13,7 +13,7 @@ from domain.message import Channel
 from ops.installation import Installation, home_of
 from ops.stop import end_process, stop_signal
 from scheduler.run import Ticker
-from web.serve import WebServer, listen
+from web.address import listen
 from workers.actors import declare_delivery, declare_lifecycle
 from workers.broker import LIFECYCLE, RedisBell, connect_redis_impatiently, make_broker
 from workers.delivery import Delivery
@@ -74,6 +74,9 @@ def run_intake(installation: Installation) -> None:
 
 def run_web(installation: Installation) -> None:
     """Answer HTTP."""
+    # Here, because uvicorn and FastAPI take 0.4 s to import, and every command imports this file.
+    from web.serve import WebServer  # noqa: PLC0415
+
     settings = installation.settings
     bound = listen(settings.http_host, settings.http_port)
     bell = RedisBell(make_broker(connect_redis_impatiently(installation.servers.redis_url)))

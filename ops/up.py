@@ -12,7 +12,7 @@ from ops.installation import Installation, home_of, open_installation
 from ops.processes import PROCESSES
 from ops.sample import load_sample
 from ops.screen import screen
-from web.serve import listen, url_of
+from web.address import listen, url_of
 
 
 def up(

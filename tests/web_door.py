@@ -12,8 +12,9 @@ from harness import KEY
 
 from domain.access import Role
 from storage.database import Engine
+from web.address import listen
 from web.bearer import make_token
-from web.serve import WebServer, listen
+from web.serve import WebServer
 from workers.broker import RedisBell, connect_redis_impatiently, make_broker
 
 ND_JSON = {"Content-Type": "application/x-ndjson"}

@@ -9,7 +9,9 @@ import pytest
 from harness import Layby
 from web_door import Door, command
 
+from config.settings import Settings
 from domain.commands import MAX_BYTES
+from ops.check_command import door_result
 from ops.servers import Servers
 from storage.database import connect
 from web import body
@@ -201,6 +203,11 @@ def test_redis_that_is_away_costs_readiness_and_no_command(layby: Layby) -> None
         assert (ready.status_code, "Redis" in ready.json()["detail"]) == (503, True)
         assert client.post("/v1/commands", json=command("p", "put_account")).status_code == 202
     assert layby.outcome("p").state == "accepted"
+
+
+def test_check_says_that_a_running_door_has_the_port(door: Door) -> None:
+    host, port = door.address
+    assert door_result(Settings(http_host=host, http_port=port)).startswith("layby web answers")
 
 
 def _end_sessions(layby: Layby) -> None:
