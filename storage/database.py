@@ -93,6 +93,11 @@ def is_lost(error: DatabaseError) -> bool:
     )
 
 
+def is_lock_timeout(error: DatabaseError) -> bool:
+    """A lock was not had within `lock_timeout`."""
+    return getattr(error.orig, "sqlstate", None) == "55P03"
+
+
 def first_line(error: DatabaseError) -> str:
     """What the driver said, without the statement and its values."""
     return str(error.orig).strip().split("\n", 1)[0].rstrip(".")

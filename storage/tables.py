@@ -338,6 +338,12 @@ commands = Table(
         postgresql_where=text("state = 'accepted' AND targets = 0"),
     ),
     Index("commands_state_idx", "state", "seq", postgresql_where=text("state = 'quarantined'")),
+    # What retention prunes, the oldest first.
+    Index(
+        "commands_done_idx",
+        "done_at",
+        postgresql_where=text("state NOT IN ('accepted', 'quarantined')"),
+    ),
 )
 
 command_targets = Table(
@@ -389,6 +395,8 @@ journal = Table(
     Column("recorded_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
     PrimaryKeyConstraint("account", "entry"),
     Index("journal_customer_idx", "account", "customer", "entry"),
+    # What retention prunes, the oldest first.
+    Index("journal_recorded_idx", "recorded_at"),
 )
 
 facts = Table(
@@ -443,4 +451,42 @@ tokens = Table(
     # A request brings the public id alone.
     UniqueConstraint("token"),
     one_of("role", Role),
+)
+
+# One row, made with the table: what keeps a database usable for long. Through versions, retention
+# and restored backups.
+upkeep = Table(
+    "upkeep",
+    metadata,
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column(
+        "compatible_from",
+        Text,
+        nullable=False,
+        server_default="0001",
+        comment="the oldest revision whose version can work with this schema",
+    ),
+    Column(
+        "pruned_send",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="sends up to this number may have been pruned",
+    ),
+    Column("id", Uuid, comment="under which Redis remembers the epoch; null: no process was here"),
+    Column("server", Text, comment="that sends may start on; null: any"),
+    Column(
+        "epoch",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="only grows: less than was seen is a restored backup",
+    ),
+    Column("held", Text, comment="why no send may start"),
+    Column(
+        "fence_until",
+        Moment,
+        comment="what was due by then may have gone out; null: no fencing is under way",
+    ),
+    CheckConstraint("one", name="one_row"),
 )
