@@ -37,6 +37,8 @@ class Answer(StrEnum):
     """A definite no, for good."""
     UNKNOWN = "unknown"
     """No word by the deadline, or the word was lost: it may have been delivered."""
+    RESTORED = "restored"
+    """It may have been delivered, and the database has forgotten: it was restored from a backup."""
     NOT_HANDED_OVER = "not_handed_over"
     """We never began: the attempt does not count."""
     NOT_RENDERED = "not_rendered"

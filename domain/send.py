@@ -18,7 +18,8 @@ class SendState(StrEnum):
     FAILED = "failed"
     """A definite no for good, or one attempt too many."""
     UNKNOWN = "unknown"
-    """Handed over, and no word of it. Only this state is ever resolved later."""
+    """Handed over, or so it may be after a restore, and no word of it. Only this state is ever
+    resolved later."""
     SKIPPED = "skipped"
     """Due, and a rule said no."""
     CANCELLED = "cancelled"
@@ -26,7 +27,9 @@ class SendState(StrEnum):
 
 
 MOVES: dict[SendState, frozenset[SendState]] = {
-    SendState.PENDING: frozenset({SendState.STARTED, SendState.SKIPPED, SendState.CANCELLED}),
+    SendState.PENDING: frozenset(
+        {SendState.STARTED, SendState.SKIPPED, SendState.CANCELLED, SendState.UNKNOWN}
+    ),
     SendState.STARTED: frozenset(
         {
             SendState.PENDING,
@@ -63,6 +66,7 @@ AFTER_ANSWER: dict[Answer, SendState] = {
     Answer.PERMANENT: SendState.FAILED,
     Answer.NOT_RENDERED: SendState.FAILED,
     Answer.UNKNOWN: SendState.UNKNOWN,
+    Answer.RESTORED: SendState.UNKNOWN,
 }
 
 

@@ -14,11 +14,13 @@ from domain.message import Channel
 from ops.installation import home_of, open_servers, secret_key
 from ops.screen import Json, screen
 from ops.servers import Servers, ServersError
-from storage.database import DatabaseUnreachableError, check_reachable, connect
+from storage.database import DatabaseUnreachableError, Engine, check_reachable, connect
+from storage.fence import UNREADABLE, read_fence
 from storage.installation import WrongKeyError, check_key
 from storage.migrate import SchemaError, check_schema, migrate
 from web.address import AddressError, listen, url_of
 from workers.broker import BrokerUnreachableError, check_redis
+from workers.fence import Fence, FencedError
 
 _KNOWN = (
     SettingsError,
@@ -29,6 +31,7 @@ _KNOWN = (
     BrokerUnreachableError,
     ChannelError,
     AddressError,
+    FencedError,
 )
 
 
@@ -80,18 +83,21 @@ def _check_servers(report: _Report, settings: Settings, servers: Servers) -> Non
         report.add("schema", lambda: _schema(engine))
         if not report.broken:
             report.add("secret key", lambda: _key(engine, settings))
+        schema_is_there = not report.broken
+        report.add("redis", lambda: f"{check_redis(servers.redis_url)} ({said[-1]})")
+        if schema_is_there:
+            report.add("restore", lambda: _fence(engine, servers))
     finally:
         engine.dispose()
-    report.add("redis", lambda: f"{check_redis(servers.redis_url)} ({said[-1]})")
 
 
-def _schema(engine: Any) -> str:
+def _schema(engine: Engine) -> str:
     with engine.connect() as connection:
         check_schema(connection)
     return "as this version needs it"
 
 
-def _key(engine: Any, settings: Settings) -> str:
+def _key(engine: Engine, settings: Settings) -> str:
     key = secret_key(settings)
     with engine.begin() as connection:
         check_key(connection, key)
@@ -118,6 +124,19 @@ def _answers(host: str, port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _fence(engine: Engine, servers: Servers) -> str:
+    """Whether the database was exchanged; a look notices it, and then deliveries hold."""
+    Fence(engine, servers.redis_url).check()
+    with engine.begin() as connection:
+        here = read_fence(connection).here
+    if here == UNREADABLE:
+        return (
+            "the server does not tell which one it is (pg_control_system): a failover is not "
+            "noticed. After one, run: layby restore-fence"
+        )
+    return "this is the database that sends were started on"
 
 
 def _check_channel(report: _Report, channel: Channel, urls: str) -> None:

@@ -15,6 +15,7 @@ from ops import (
     command_commands,
     demo,
     reports,
+    restore_command,
     token_commands,
     up,
 )
@@ -28,6 +29,7 @@ from storage.installation import WrongKeyError
 from storage.migrate import SchemaError, migrate
 from web.address import AddressError
 from workers.broker import BrokerUnreachableError
+from workers.fence import FencedError
 
 app = typer.Typer(
     help="Layby: a job engine for customer reminders that can prove silence.",
@@ -47,6 +49,7 @@ app.command("queues")(reports.queues)
 app.command("failed")(reports.failed)
 app.add_typer(reports.unknown_app, name="unknown")
 app.command("audit")(audit_command.audit)
+app.command("restore-fence")(restore_command.restore_fence)
 
 KNOWN = (
     UserError,
@@ -58,6 +61,7 @@ KNOWN = (
     DatabaseUnreachableError,
     BrokerUnreachableError,
     AddressError,
+    FencedError,
 )
 """Errors whose message says what to do."""
 
@@ -103,6 +107,7 @@ def tick(json: Json = False) -> None:
     Stays, up to a hand-over's lease, only while started sends have no word: they may need rescue.
     """
     with open_installation(read_settings()) as installation:
+        installation.fence.check()
         rung = ring(installation.engine, installation.bell())
         rescued = _watch(installation)
         quiet = sweep(installation.engine)

@@ -17,6 +17,7 @@ from storage.database import Engine, check_reachable, connect
 from storage.installation import check_key
 from storage.migrate import check_schema, migrate
 from workers.broker import RedisBell, check_redis, connect_redis, make_broker
+from workers.fence import Fence
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Installation:
     servers: Servers
     engine: Engine
     key: bytes
+    fence: Fence
 
     def redis(self) -> redis.Redis:
         return connect_redis(self.servers.redis_url)
@@ -60,7 +62,9 @@ def open_installation(settings: Settings, *, connections: int = 10) -> Iterator[
             with engine.begin() as connection:
                 check_schema(connection)
                 check_key(connection, key)
-            yield Installation(settings, servers, engine, key)
+            fence = Fence(engine, servers.redis_url)
+            fence.holds()
+            yield Installation(settings, servers, engine, key, fence)
         finally:
             engine.dispose()
 

@@ -48,6 +48,7 @@ def run_delivery(installation: Installation) -> None:
             installation.key,
             installation.name(),
             stopping=stop.is_set,
+            fence=installation.fence,
         )
         declare_delivery(broker, RedisBell(broker), delivery)
         with _consuming(broker, {channel.value for channel in Channel}, DELIVERY_THREADS):
@@ -56,7 +57,9 @@ def run_delivery(installation: Installation) -> None:
 
 def run_scheduler(installation: Installation) -> None:
     """Tick."""
-    ticker = Ticker(installation.engine, installation.bell(), installation.name())
+    ticker = Ticker(
+        installation.engine, installation.bell(), installation.name(), installation.fence
+    )
     with stop_signal() as stop:
         ticker.start()
         stop.wait()

@@ -12,6 +12,7 @@ from scheduler.ticks import Watch, prune, ring, sweep
 from storage.database import DatabaseError, Engine, first_line
 from storage.leases import hold_lease, release_leases
 from workers.broker import Bell
+from workers.fence import Fence
 
 log = structlog.get_logger()
 
@@ -19,6 +20,8 @@ RING_SECONDS = 1.0
 SWEEP_SECONDS = 0.25
 RESCUE_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
+EPOCH_SECONDS = 5.0
+"""What a backup and a restore have to lie apart for the restore to be noticed in any case."""
 LEASE_SECONDS = 6.0
 """How soon another scheduler takes over from one that died."""
 
@@ -26,7 +29,7 @@ LEASE_SECONDS = 6.0
 class Ticker:
     """All the ticks of one scheduler process. Any number may run; each tick is done by one."""
 
-    def __init__(self, engine: Engine, bell: Bell, holder: str) -> None:
+    def __init__(self, engine: Engine, bell: Bell, holder: str, fence: Fence) -> None:
         self._engine = engine
         self._holder = holder
         self._renewed: dict[str, float] = {}
@@ -41,6 +44,7 @@ class Ticker:
         # Without a lease: each watch has its own clock, and one that takes over must have watched.
         self._add("rescue", RESCUE_SECONDS, lambda: watch.rescue(engine), leased=False)
         self._add("prune", PRUNE_SECONDS, lambda: prune(engine))
+        self._add("epoch", EPOCH_SECONDS, fence.beat)
 
     def start(self) -> None:
         self._scheduler.start()

@@ -65,15 +65,18 @@ class Skipped(NamedTuple):
 
 
 def lock_due(
-    connection: Connection, account: str, channel: Channel, now: datetime, limit: int
+    connection: Connection, account: str, channel: Channel, now: datetime, limit: int, seen: int = 0
 ) -> list[Held]:
     """Hold up to `limit` due sends and their slots, oldest first; what others hold is skipped.
+
+    None on a database that was restored, or is older than the epoch `seen` (storage/fence.py).
 
     Only what is locked is read: other facts are read by `read_due`, in a statement of its own, or
     they could be older than the locks.
     """
     rows = connection.execute(
-        _LOCK_DUE, {"account": account, "channel": channel, "now": now, "limit": limit}
+        _LOCK_DUE,
+        {"account": account, "channel": channel, "now": now, "limit": limit, "seen": seen},
     )
     return [Held._make(row) for row in rows.all()]
 
@@ -83,6 +86,7 @@ _LOCK_DUE = text(
     SELECT CAST(p.ctid AS text), p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts
     FROM pending p JOIN slots s ON s.account = p.account AND s.slot = p.slot
     WHERE p.account = :account AND p.channel = :channel AND p.due_at <= :now
+      AND layby_may_send(:seen)
     ORDER BY p.due_at LIMIT :limit
     FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED
     """

@@ -51,11 +51,11 @@ class Layby:
 
     account = "acme"
 
-    def __init__(self, engine: Engine, outbox: Path) -> None:
+    def __init__(self, engine: Engine, outbox: Path, first: int = 1) -> None:
         self.engine = engine
         self.outbox = outbox
         self.now = START
-        self._ids = count(1)
+        self._ids = count(first)  # of the command that comes first
         self._seqs: dict[str, int] = {}
         desks = {
             channel: Desk(channel_from_urls(f"file://{outbox}", channel)) for channel in Channel

@@ -21,12 +21,12 @@ from storage import customers, definitions, enrolments, starts
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine
 from storage.definitions import TemplateVersion, newest_templates
-from storage.enrolments import Advance
 from storage.installation import recipient_hash
 from storage.settles import Flight
 from storage.starts import Due
 from workers.desk import Desk
-from workers.planning import after
+from workers.fence import Fence
+from workers.planning import advance_of
 from workers.rendering import RenderError, render
 from workers.settling import give_back, settle
 
@@ -59,10 +59,13 @@ class Delivery:
     worker: str
     start_at_most: int = START_AT_MOST
     stopping: Callable[[], bool] = lambda: False
+    fence: Fence | None = None
 
 
 def deliver(delivery: Delivery, account: str, channel: Channel) -> bool:
     """Serve one account's due sends for a slice of time; True: there may be more."""
+    if delivery.fence is not None and delivery.fence.holds():
+        return False
     with delivery.engine.connect() as connection:
         known = read_account(connection, account)
     if known is None:
@@ -134,7 +137,8 @@ def _start(
         account = read_account(connection, account_id)
         if account is None:
             return None
-        held = starts.lock_due(connection, account_id, channel, account.now, limit)
+        seen = delivery.fence.seen if delivery.fence is not None else 0
+        held = starts.lock_due(connection, account_id, channel, account.now, limit, seen)
         if not held:
             return None
         due = starts.read_due(connection, account_id, channel, held)
@@ -203,10 +207,7 @@ def _skip(connection: Connection, account: Account, decided: list[Decided]) -> N
     ]
     if skipped:
         starts.skip(connection, account.account, skipped, account.now)
-        advances = [
-            Advance(one.due.held.enrolment, one.due.step, *after(connection, account, one.due))
-            for one in decided
-        ]
+        advances = [advance_of(connection, account, one.due) for one in decided]
         enrolments.advance(connection, account.account, advances, account.now)
 
 

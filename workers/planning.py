@@ -6,7 +6,7 @@ from domain.planning import due_at, zone_of
 from storage.accounts import Account
 from storage.database import Connection
 from storage.definitions import read_schedule
-from storage.enrolments import Enrolment, Plan
+from storage.enrolments import Advance, Enrolment, Plan
 from storage.settles import Flight
 from storage.starts import Due
 
@@ -21,7 +21,7 @@ def plan_of(connection: Connection, account: Account, enrolment: Enrolment) -> P
 
 
 def after(
-    connection: Connection, account: Account, step: Flight | Due
+    connection: Connection, account: Account, step: Flight | Due | Enrolment
 ) -> tuple[str | None, datetime | None]:
     """Channel and moment of the send that follows one; (None, None): the schedule is complete."""
     schedule = read_schedule(connection, account.account, step.schedule, step.version)
@@ -32,3 +32,9 @@ def after(
     assert anchor is not None, "the schema has exactly one"
     at = due_at(schedule, following, anchor, zone_of(step.zone, schedule, account.zone))
     return schedule.steps[following].channel.value, at
+
+
+def advance_of(connection: Connection, account: Account, over: Due | Enrolment) -> Advance:
+    """The step after one that is over without having been started."""
+    enrolment = over.held.enrolment if isinstance(over, Due) else over.enrolment
+    return Advance(enrolment, over.step, *after(connection, account, over))

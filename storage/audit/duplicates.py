@@ -83,8 +83,8 @@ DUPLICATES = (
         "Does every attempt have a number of its own?",
         "sends",
         _NUMBER_TWICE,
-        "Was the database restored, or a sequence reset? Set the sequence of started.send above "
-        "the highest number in the ledger before delivery goes on.",
+        "Was a sequence reset? Set the sequence of started.send above the highest number in the "
+        "ledger before delivery goes on. (After a restore, layby restore-fence does.)",
     ),
     Check(
         "G4",

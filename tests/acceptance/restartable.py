@@ -36,6 +36,10 @@ class RestartablePostgres:
     def url(self) -> str:
         return self._server.url
 
+    @property
+    def data(self) -> Path:
+        return self._server.data
+
     def end(self, how: signal.Signals) -> None:
         """End it, and leave its guard nothing to guard."""
         pid = int((self._server.data / "postmaster.pid").read_text().splitlines()[0])

@@ -144,6 +144,7 @@ def test_check_finds_every_mistake(run: Run) -> None:
         "secret key",
         "redis",
         "http",
+        "restore",
         "email",
         "sms",
     }
