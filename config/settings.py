@@ -4,9 +4,18 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 PREFIX = "LAYBY_"
 DATABASE_SCHEMES = ("postgresql://", "postgres://")
@@ -36,6 +45,17 @@ class Settings(BaseModel):
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     """0: any free one, told in the log."""
+    # None: for ever.
+    keep_commands: timedelta | None = timedelta(days=90)
+    keep_ledger: timedelta | None = None
+    keep_journal: timedelta | None = None
+
+    @field_validator("keep_commands", "keep_ledger", "keep_journal", mode="before")
+    @classmethod
+    def _keeps_for_days(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        return None if given == "forever" else _days(given)
 
     @field_validator("database_url")
     @classmethod
@@ -99,6 +119,20 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings
+
+
+def _days(given: str) -> timedelta:
+    try:
+        # Pydantic would also read a bare number, as seconds.
+        kept = _DURATION.validate_python(given) if given.startswith("P") else timedelta(0)
+    except ValidationError:
+        kept = timedelta(0)
+    if kept < timedelta(days=1):
+        raise ValueError("must be an ISO 8601 duration of a day or more, as P90D, or forever")
+    return kept
+
+
+_DURATION = TypeAdapter(timedelta)
 
 
 def _reason(message: str) -> str:

@@ -40,6 +40,7 @@ def check(json: Json = False) -> None:
     settings = read_settings()
     report = _Report()
     report.add("home", lambda: str(home_of(settings)))
+    report.add("retention", lambda: _retention(settings))
     try:
         with open_servers(settings) as servers:
             _check_servers(report, settings, servers)
@@ -69,6 +70,18 @@ class _Report:
 
     def failed(self, what: str, why: str) -> None:
         self.rows.append({"what": what, "result": "broken", "detail": why})
+
+
+def _retention(settings: Settings) -> str:
+    kept = {
+        "commands": settings.keep_commands,
+        "ledger": settings.keep_ledger,
+        "journal": settings.keep_journal,
+    }
+    return ", ".join(
+        f"{what} {'for ever' if time is None else f'{time.days} days'}"
+        for what, time in kept.items()
+    )
 
 
 def _check_servers(report: _Report, settings: Settings, servers: Servers) -> None:

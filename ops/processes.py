@@ -13,6 +13,7 @@ from domain.message import Channel
 from ops.installation import Installation, home_of
 from ops.stop import end_process, stop_signal
 from scheduler.run import Ticker
+from storage.retention import Keep
 from web.address import listen
 from workers.actors import declare_delivery, declare_lifecycle
 from workers.broker import LIFECYCLE, RedisBell, connect_redis_impatiently, make_broker
@@ -57,8 +58,13 @@ def run_delivery(installation: Installation) -> None:
 
 def run_scheduler(installation: Installation) -> None:
     """Tick."""
+    settings = installation.settings
     ticker = Ticker(
-        installation.engine, installation.bell(), installation.name(), installation.fence
+        installation.engine,
+        installation.bell(),
+        installation.name(),
+        installation.fence,
+        Keep(settings.keep_commands, settings.keep_ledger, settings.keep_journal),
     )
     with stop_signal() as stop:
         ticker.start()

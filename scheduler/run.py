@@ -8,9 +8,11 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.machine_time import machine_seconds
-from scheduler.ticks import Watch, prune, ring, sweep
+from scheduler.pruning import Pruning
+from scheduler.ticks import Watch, make_partitions, ring, sweep
 from storage.database import DatabaseError, Engine, first_line
 from storage.leases import hold_lease, release_leases
+from storage.retention import Keep
 from workers.broker import Bell
 from workers.fence import Fence
 
@@ -19,7 +21,8 @@ log = structlog.get_logger()
 RING_SECONDS = 1.0
 SWEEP_SECONDS = 0.25
 RESCUE_SECONDS = 2.0
-PRUNE_SECONDS = 3600.0
+PARTITIONS_SECONDS = 3600.0
+PRUNE_SECONDS = 60.0
 EPOCH_SECONDS = 5.0
 """What a backup and a restore have to lie apart for the restore to be noticed in any case."""
 LEASE_SECONDS = 6.0
@@ -29,11 +32,11 @@ LEASE_SECONDS = 6.0
 class Ticker:
     """All the ticks of one scheduler process. Any number may run; each tick is done by one."""
 
-    def __init__(self, engine: Engine, bell: Bell, holder: str, fence: Fence) -> None:
+    def __init__(self, engine: Engine, bell: Bell, holder: str, fence: Fence, keep: Keep) -> None:
         self._engine = engine
         self._holder = holder
         self._renewed: dict[str, float] = {}
-        watch = Watch()
+        watch, pruning = Watch(), Pruning(engine, keep)
         self._scheduler = BackgroundScheduler(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(4)},
@@ -43,7 +46,8 @@ class Ticker:
         self._add("sweep", SWEEP_SECONDS, lambda: sweep(engine))
         # Without a lease: each watch has its own clock, and one that takes over must have watched.
         self._add("rescue", RESCUE_SECONDS, lambda: watch.rescue(engine), leased=False)
-        self._add("prune", PRUNE_SECONDS, lambda: prune(engine))
+        self._add("partitions", PARTITIONS_SECONDS, lambda: make_partitions(engine))
+        self._add("prune", PRUNE_SECONDS, pruning.prune)
         self._add("epoch", EPOCH_SECONDS, fence.beat)
 
     def start(self) -> None:

@@ -38,7 +38,7 @@ def sweep(engine: Engine, only: str | None = None) -> int:
         return silence.sweep_quiet(connection, only)
 
 
-def prune(engine: Engine) -> None:
+def make_partitions(engine: Engine) -> None:
     """Make the ledger's coming partitions."""
     with engine.begin() as connection:
         partitions.make_partitions(connection)

@@ -79,7 +79,9 @@ _OPEN_VANISHED = """
           FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
           WHERE cardinality(t.open) > 0 AND t.state = 'applied'
             AND c.kind IN ('move_to_directory', 'remove_from_schedule', 'record')) o
-    WHERE NOT EXISTS (SELECT 1 FROM started r WHERE r.account = o.account AND r.send = o.send)
+    -- Retention prunes whole enrolments, and leaves the number of the newest send that went.
+    WHERE o.send > (SELECT pruned_send FROM upkeep)
+      AND NOT EXISTS (SELECT 1 FROM started r WHERE r.account = o.account AND r.send = o.send)
       AND NOT EXISTS (SELECT 1 FROM sends l WHERE l.account = o.account AND l.send = o.send)
 """
 

@@ -1,5 +1,7 @@
 """Settings: every mistake at once, by name, and never a credential shown."""
 
+from datetime import timedelta
+
 import pytest
 
 from config.settings import Settings, SettingsError, read_settings
@@ -126,3 +128,19 @@ def test_no_credential_is_in_a_settings_repr() -> None:
 def test_settings_do_not_change_once_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         read_settings({}).servers = "wheels"
+
+
+def test_retention_is_for_days_or_for_ever() -> None:
+    settings = read_settings({"LAYBY_KEEP_LEDGER": "P400D", "LAYBY_KEEP_COMMANDS": "forever"})
+    assert settings.keep_ledger == timedelta(days=400)
+    assert settings.keep_commands is None
+    assert read_settings({}).keep_commands == timedelta(days=90)
+    assert read_settings({}).keep_journal is read_settings({}).keep_ledger is None
+
+
+@pytest.mark.parametrize(
+    "given", ["90", "PT3600S", "P0D", "-P90D", "90 days", "never", "P9999999999D"]
+)
+def test_retention_that_is_no_duration_of_days_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError, match="LAYBY_KEEP_JOURNAL must be an ISO 8601 duration"):
+        read_settings({"LAYBY_KEEP_JOURNAL": given})

@@ -139,6 +139,7 @@ def test_check_finds_every_mistake(run: Run) -> None:
     assert good.returncode == 0, good.stdout
     assert {row["what"] for row in json.loads(good.stdout)} == {
         "home",
+        "retention",
         "database",
         "schema",
         "secret key",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from harness import Layby
 
-from scheduler.ticks import prune, sweep
+from scheduler.ticks import make_partitions, sweep
 from storage.audit import run_audit
 from storage.database import Engine
 from storage.migrate import MIGRATIONS, SchemaError, check_schema, migrate
@@ -78,7 +78,7 @@ def test_this_version_works_on_and_starts_anew_where_a_later_one_has_migrated(
     layby.add("dan")
     layby.must("purge", customers=["dan"])
     sweep(layby.engine)
-    prune(layby.engine)
+    make_partitions(layby.engine)
     assert [state for _, state, _ in layby.ledger("ann")] == ["sent", "sent", "cancelled"]
     assert [state for _, state, _ in layby.ledger("bob")] == ["sent", "sent", "sent"]
     with layby.engine.connect() as connection:
