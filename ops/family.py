@@ -11,7 +11,7 @@ from typing import IO
 
 from config.machine_time import Deadline, machine_seconds
 from ops.installation import Installation
-from ops.processes import STOP_WITHIN_MILLISECONDS
+from ops.stop import STOP_WITHIN_SECONDS
 
 Line = Callable[[str, str], None]
 """Takes a process's name and a line that it wrote."""
@@ -62,7 +62,7 @@ class Family:
         children = list(self._children.values())
         for child in children:
             child.terminate()
-        patience = Deadline.after(STOP_WITHIN_MILLISECONDS / 1000 + 5)
+        patience = Deadline.after(STOP_WITHIN_SECONDS + 5)
         for child in children:
             try:
                 child.wait(max(0.1, patience.remaining_seconds))

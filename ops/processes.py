@@ -24,7 +24,8 @@ from workers.intake import Intake
 LIFECYCLE_THREADS = 4
 DELIVERY_THREADS = 4
 STOP_WITHIN_MILLISECONDS = 35_000
-"""Longer than a hand-over: what is handed over is settled before the process ends."""
+"""Longer than a hand-over: what is handed over is settled before the process ends. Shorter than
+what a process has in all (ops/stop.py)."""
 
 _POLL_MILLISECONDS = 25
 """How long an idle queue is left alone: what a ring waits on average is half of it."""
@@ -78,7 +79,7 @@ def run_intake(installation: Installation) -> None:
         installation.redis(), installation.engine, installation.bell(), installation.name()
     )
     with stop_signal() as stop:
-        intake.run(stop.is_set)
+        stop.wait_beside(lambda: intake.run(stop.is_set))
 
 
 def run_web(installation: Installation) -> None:

@@ -55,13 +55,19 @@ def check_reachable(engine: Engine) -> str:
         ) from None
 
 
-def transact(engine: Engine, work: Callable[[Connection], T], *, patience_seconds: float = 0) -> T:
+def transact(
+    engine: Engine,
+    work: Callable[[Connection], T],
+    *,
+    patience_seconds: float = 0,
+    give_up: Callable[[], bool] = lambda: False,
+) -> T:
     """Run `work` in one transaction, anew when a deadlock or a lost connection ended it.
 
     `work` must be safe to run again: nothing of a transaction that failed remains. A commit whose
     acknowledgement was lost may have happened, so each `work` is guarded by what it takes (a
     waiting target, a pending row, an attempt token). After `patience_seconds` (machine time) of a
-    server that is away, the error is raised.
+    server that is away, or once `give_up` says so, the error is raised.
     """
     give_up_at = time.monotonic() + patience_seconds
     for attempt in range(1_000_000):
@@ -70,7 +76,7 @@ def transact(engine: Engine, work: Callable[[Connection], T], *, patience_second
                 return work(connection)
         except DatabaseError as error:
             again = attempt < len(_PAUSES_SECONDS) if is_conflict(error) else is_lost(error)
-            if not again or (is_lost(error) and time.monotonic() >= give_up_at):
+            if not again or (is_lost(error) and (time.monotonic() >= give_up_at or give_up())):
                 raise
             log.warning("transaction_again", reason=first_line(error))
             time.sleep(_PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS) - 1)])

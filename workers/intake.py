@@ -43,12 +43,18 @@ class Intake:
         self._engine = engine
         self._bell = bell
         self._reader = reader
+        self._stopping: Callable[[], bool] = lambda: False
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Read until told to stop; a server that is away is waited for."""
+        self._stopping = stopping
         while not stopping():
             try:
                 self.read_once()
+            except DatabaseError as error:
+                # Nothing was acknowledged: it is there for the next reader.
+                if not stopping() or not is_lost(error):
+                    raise
             except redis.RedisError as error:
                 log.warning("redis_away", reason=str(error))
                 time.sleep(1.0)
@@ -74,7 +80,9 @@ class Intake:
             entries = self._read()
             return entries, [accept(connection, fields) for _, fields in entries]
 
-        return transact(self._engine, take_in, patience_seconds=float("inf"))
+        return transact(
+            self._engine, take_in, patience_seconds=float("inf"), give_up=self._stopping
+        )
 
     def _read(self) -> list[Entry]:
         try:
