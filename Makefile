@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check soak format documents clean
+.PHONY: demo test bench check soak format documents clean
 
 demo: $(READY)
 	$(BIN)/layby demo
@@ -12,6 +12,9 @@ test: $(READY)
 
 soak: $(READY)
 	timeout 1800 $(BIN)/pytest -m soak
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -39,12 +39,21 @@ def environment(installation: Installation) -> dict[str, str]:
 
 
 class Family:
-    """One child for each name, kept running until `stop`; a child that ends is replaced."""
+    """One child for each name, kept running until `stop`; a child that ends is replaced.
+
+    `program` is the module that runs a process by its name.
+    """
 
     def __init__(
-        self, names: list[str], environ: Mapping[str, str], line: Line, *options: str
+        self,
+        names: list[str],
+        environ: Mapping[str, str],
+        line: Line,
+        *options: str,
+        program: str = "ops",
     ) -> None:
         self._environ = dict(environ)
+        self._program = program
         self._options = options
         self._line = line
         self._stopping = threading.Event()
@@ -55,6 +64,11 @@ class Family:
         ]
         for keeper in self._keepers:
             keeper.start()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process that runs now under each name."""
+        return {name: child.pid for name, child in self._children.items()}
 
     def stop(self) -> None:
         """Ask all to finish what is open, and end those that don't in their time."""
@@ -87,7 +101,7 @@ class Family:
 
     def _spawn(self, name: str) -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603 - our own program
-            ["/bin/sh", "-c", _GUARDED, "sh", sys.executable, "-m", "ops", name, *self._options],
+            ["/bin/sh", "-c", _GUARDED, "sh", *self._command(name)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,6 +109,9 @@ class Family:
             env=self._environ,
             start_new_session=True,  # Ctrl-C is ours to pass on
         )
+
+    def _command(self, name: str) -> list[str]:
+        return [sys.executable, "-m", self._program, name, *self._options]
 
     def _read(self, name: str, output: IO[str]) -> None:
         with output:

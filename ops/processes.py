@@ -17,7 +17,7 @@ from storage.retention import Keep
 from web.address import listen
 from workers.actors import declare_delivery, declare_lifecycle
 from workers.broker import LIFECYCLE, RedisBell, connect_redis_impatiently, make_broker
-from workers.delivery import Delivery
+from workers.delivery import START_AT_MOST, Delivery
 from workers.desk import Desk
 from workers.intake import Intake
 
@@ -30,6 +30,9 @@ what a process has in all (ops/stop.py)."""
 _POLL_MILLISECONDS = 25
 """How long an idle queue is left alone: what a ring waits on average is half of it."""
 
+Adapters = dict[Channel, ChannelAdapter]
+Desks = dict[Channel, Desk]
+
 
 def run_lifecycle(installation: Installation) -> None:
     """Apply commands."""
@@ -41,16 +44,24 @@ def run_lifecycle(installation: Installation) -> None:
 
 def run_delivery(installation: Installation) -> None:
     """Deliver what is due."""
-    broker, adapters = installation.broker(), _adapters(installation)
-    with stop_signal() as stop, _open_desks(*adapters) as (desks, test_desks):
+    deliver_through(installation, *_adapters(installation))
+
+
+def deliver_through(
+    installation: Installation, live: Adapters, test: Adapters, start_at_most: int = START_AT_MOST
+) -> None:
+    """Deliver what is due through these adapters: a benchmark has one of its own."""
+    broker = installation.broker()
+    with stop_signal() as stop, _open_desks(live, test) as (desks, test_desks):
         delivery = Delivery(
             installation.engine,
             desks,
             test_desks,
             installation.key,
             installation.name(),
-            stopping=stop.is_set,
-            fence=installation.fence,
+            start_at_most,
+            stop.is_set,
+            installation.fence,
         )
         declare_delivery(broker, RedisBell(broker), delivery)
         with _consuming(broker, {channel.value for channel in Channel}, DELIVERY_THREADS):
@@ -111,10 +122,6 @@ PROCESSES: dict[str, Callable[[Installation], None]] = {
     "intake": run_intake,
     "web": run_web,
 }
-
-
-Adapters = dict[Channel, ChannelAdapter]
-Desks = dict[Channel, Desk]
 
 
 def _adapters(installation: Installation) -> tuple[Adapters, Adapters]:

@@ -1,0 +1,18 @@
+"""How much is measured: in full, or just enough to see that everything runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """Numbers of rows, and for how long or how often."""
+
+    rounds: int
+    window_seconds: float
+    raw_rows: int
+    customers: int
+    plain_sends: int
+
+
+FULL = Size(rounds=3, window_seconds=8.0, raw_rows=1_000_000, customers=100_000, plain_sends=25_000)
+QUICK = Size(rounds=1, window_seconds=2.0, raw_rows=50_000, customers=8_000, plain_sends=8_000)
