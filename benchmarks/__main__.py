@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import throughput
+from benchmarks import standing, throughput
 from benchmarks.figure import RESULTS, Figure, table, write_results
 from benchmarks.ground import BenchmarkError, Ground, open_ground
 from benchmarks.machine import machine
@@ -18,6 +18,7 @@ Measure = Callable[[Ground, Size, Collection[str]], dict[str, Figure]]
 
 SUITES: dict[tuple[str, ...], Measure] = {
     throughput.FIGURES: throughput.measure,
+    standing.FIGURES: standing.measure,
 }
 """What is measured in one go, in this order."""
 

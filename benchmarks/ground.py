@@ -13,7 +13,7 @@ import psycopg
 from pydantic import SecretStr
 
 from config.settings import Settings
-from ops.family import Family, environment
+from ops.family import Family
 from ops.installation import Installation, open_installation
 from ops.servers import Servers, private_servers
 from storage.database import connect
@@ -89,6 +89,11 @@ def url_of(installation: Installation) -> str:
     return installation.servers.database_url
 
 
+def without_settings() -> dict[str, str]:
+    """The environment, without what someone has set for a Layby of theirs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("LAYBY_")}
+
+
 class Logs:
     """Keeps what processes write, and knows whether one ended that nobody had asked to."""
 
@@ -115,16 +120,17 @@ def running(
     installation: Installation, *names: str, program: str = "ops", **settings: str
 ) -> Iterator[Family]:
     """These processes, each a real one; they fail the benchmark if they fail."""
-    own = environment(installation) | {
+    ours = {
+        "LAYBY_DATABASE_URL": installation.servers.database_url,
+        "LAYBY_REDIS_URL": installation.servers.redis_url,
+        "LAYBY_SECRET_KEY": installation.key.decode(),
         "LAYBY_HOME": str(installation.settings.home),
         "LAYBY_EMAIL_URL": installation.settings.email_url,
         "LAYBY_SMS_URL": installation.settings.sms_url,
         **settings,
     }
-    foreign = {name for name in os.environ if name.startswith("LAYBY_")} - own.keys()
     logs = Logs()
-    environ = {name: value for name, value in own.items() if name not in foreign}
-    family = Family(list(names), environ, logs, program=program)
+    family = Family(list(names), without_settings() | ours, logs, program=program)
     try:
         yield family
     finally:

@@ -39,13 +39,11 @@ class Pipeline:
             psycopg.connect(url_of(self._installation), autocommit=True) as connection,
             ExitStack() as processes,
         ):
-            before = _started(connection)
             processes.enter_context(delivering(self._installation, self._start_size))
-            _wait_for_starts(connection, before)
-            time.sleep(_WARM_UP_SECONDS)
-            first = _now(connection)
+            steadily(connection)
+            first = the_time(connection)
             time.sleep(seconds)
-            last = _now(connection)
+            last = the_time(connection)
             _must_be_due(connection)
             processes.close()
             return settled_between(connection, first, last) / (last - first)
@@ -72,10 +70,22 @@ def settled_between(connection: psycopg.Connection, first: float, last: float) -
     return int(row[0])
 
 
-def _now(connection: psycopg.Connection) -> float:
+def the_time(connection: psycopg.Connection) -> float:
     row = connection.execute("SELECT extract(epoch FROM clock_timestamp())").fetchone()
     assert row is not None
     return float(row[0])
+
+
+def steadily(connection: psycopg.Connection) -> None:
+    """Wait until sends are started, and a while, until all processes do so at their pace."""
+    before, patience = _started(connection), Deadline.after(_BEGINS_WITHIN_SECONDS)
+    while _started(connection) <= before + 1:
+        if patience.passed:
+            raise BenchmarkError(
+                f"No send was started within {_BEGINS_WITHIN_SECONDS} seconds. Is every process up?"
+            )
+        time.sleep(0.05)
+    time.sleep(_WARM_UP_SECONDS)
 
 
 def _started(connection: psycopg.Connection) -> int:
@@ -83,16 +93,6 @@ def _started(connection: psycopg.Connection) -> int:
     row = connection.execute("SELECT last_value FROM started_send_seq").fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _wait_for_starts(connection: psycopg.Connection, before: int) -> None:
-    patience = Deadline.after(_BEGINS_WITHIN_SECONDS)
-    while _started(connection) <= before + 1:
-        if patience.passed:
-            raise BenchmarkError(
-                f"No send was started within {_BEGINS_WITHIN_SECONDS} seconds. Is every process up?"
-            )
-        time.sleep(0.05)
 
 
 def _must_be_due(connection: psycopg.Connection) -> None:

@@ -12,7 +12,28 @@ class Size:
     raw_rows: int
     customers: int
     plain_sends: int
+    standing_customers: int
+    pairs: int
+    ticks: int
 
 
-FULL = Size(rounds=3, window_seconds=8.0, raw_rows=1_000_000, customers=100_000, plain_sends=25_000)
-QUICK = Size(rounds=1, window_seconds=2.0, raw_rows=50_000, customers=8_000, plain_sends=8_000)
+FULL = Size(
+    rounds=3,
+    window_seconds=8.0,
+    raw_rows=1_000_000,
+    customers=100_000,
+    plain_sends=25_000,
+    standing_customers=100_000,
+    pairs=200,
+    ticks=300,
+)
+QUICK = Size(
+    rounds=1,
+    window_seconds=2.0,
+    raw_rows=50_000,
+    customers=8_000,
+    plain_sends=8_000,
+    standing_customers=4_000,
+    pairs=20,
+    ticks=20,
+)
