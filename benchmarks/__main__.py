@@ -1,14 +1,15 @@
 """`python -m benchmarks [NAME …]`: measure, print a table, write results.json."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from benchmarks import standing, throughput
+from benchmarks import bulk_move, memory, smtp, standing, throughput, up
 from benchmarks.figure import RESULTS, Figure, table, write_results
 from benchmarks.ground import BenchmarkError, Ground, open_ground
 from benchmarks.machine import machine
@@ -19,12 +20,21 @@ Measure = Callable[[Ground, Size, Collection[str]], dict[str, Figure]]
 SUITES: dict[tuple[str, ...], Measure] = {
     throughput.FIGURES: throughput.measure,
     standing.FIGURES: standing.measure,
+    bulk_move.FIGURES: bulk_move.measure,
+    smtp.FIGURES: smtp.measure,
+    memory.FIGURES: memory.measure,
+    up.FIGURES: up.measure,
 }
 """What is measured in one go, in this order."""
 
 NAMES = [name for figures in SUITES for name in figures]
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+
+@app.command()
 def main(
     names: Annotated[
         list[str] | None, typer.Argument(help="Only these, commas or spaces between.")
@@ -36,25 +46,37 @@ def main(
 ) -> None:
     """Measure the engine beside its limits and peers, on servers of this run's own."""
     wanted = _wanted(names or [])
-    console = Console()
-    figures: dict[str, Figure] = {}
-    try:
-        with open_ground() as ground:
-            console.print(ground.servers.said, style="dim", highlight=False)
-            figures["machine"] = machine(ground.servers, quick=quick)
-            for names_of_suite, measure in SUITES.items():
-                if wanted & set(names_of_suite):
-                    began = time.monotonic()
-                    figures |= measure(ground, QUICK if quick else FULL, wanted)
-                    took = time.monotonic() - began
-                    console.print(f"{', '.join(names_of_suite)}: {took:.0f} s", style="dim")
-    except BenchmarkError as error:
-        console.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from None
-    console.print(table(figures))
     target = out or (None if quick else RESULTS)
+    with open_ground() as ground:
+        console.print(ground.servers.said, style="dim", highlight=False)
+        figures = {"machine": machine(ground.servers, quick=quick)}
+        failed = False
+        for named, measure in SUITES.items():
+            if wanted & set(named):
+                measured = _measure(named, partial(measure, ground, _size(quick=quick), wanted))
+                figures |= measured
+                failed = failed or not measured
+    console.print(table(figures))
     if target is not None:
         write_results(target, figures)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _measure(names: Sequence[str], measure: Callable[[], dict[str, Figure]]) -> dict[str, Figure]:
+    """What one suite measures; nothing, with the reason said, if it can't."""
+    began = time.monotonic()
+    try:
+        figures = measure()
+    except BenchmarkError as error:
+        console.print(str(error), style="red", markup=False)
+        figures = {}
+    console.print(f"{', '.join(names)}: {time.monotonic() - began:.0f} s", style="dim")
+    return figures
+
+
+def _size(*, quick: bool) -> Size:
+    return QUICK if quick else FULL
 
 
 def _wanted(names: Collection[str]) -> set[str]:
@@ -68,4 +90,4 @@ def _wanted(names: Collection[str]) -> set[str]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

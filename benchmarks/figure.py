@@ -53,6 +53,8 @@ def _rounded(value: Any) -> Any:
         return rounded(value)
     if isinstance(value, list):
         return [_rounded(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
     return value
 
 
@@ -64,7 +66,18 @@ def read_results(path: Path = RESULTS) -> dict[str, Any]:
 def write_results(path: Path, figures: Mapping[str, Figure]) -> None:
     """Put new figures among those that are there already."""
     results = read_results(path) | {name: figure.as_json() for name, figure in figures.items()}
-    path.write_text(json.dumps(results, indent=2, sort_keys=True) + "\n", "utf-8")
+    shown = ",\n".join(f"  {_json(name)}: {_lines(results[name])}" for name in sorted(results))
+    path.write_text(f"{{\n{shown}\n}}\n", "utf-8")
+
+
+def _lines(figure: Mapping[str, Any]) -> str:
+    """A line for each key, whatever it holds."""
+    lines = ",\n".join(f"    {_json(name)}: {_json(value)}" for name, value in figure.items())
+    return f"{{\n{lines}\n  }}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def table(figures: Mapping[str, Figure]) -> Table:

@@ -78,8 +78,8 @@ def the_time(connection: psycopg.Connection) -> float:
 
 def steadily(connection: psycopg.Connection) -> None:
     """Wait until sends are started, and a while, until all processes do so at their pace."""
-    before, patience = _started(connection), Deadline.after(_BEGINS_WITHIN_SECONDS)
-    while _started(connection) <= before + 1:
+    before, patience = started(connection), Deadline.after(_BEGINS_WITHIN_SECONDS)
+    while started(connection) <= before + 1:
         if patience.passed:
             raise BenchmarkError(
                 f"No send was started within {_BEGINS_WITHIN_SECONDS} seconds. Is every process up?"
@@ -88,7 +88,7 @@ def steadily(connection: psycopg.Connection) -> None:
     time.sleep(_WARM_UP_SECONDS)
 
 
-def _started(connection: psycopg.Connection) -> int:
+def started(connection: psycopg.Connection) -> int:
     """How many sends have been started ever; the ledger is too long to be counted now and then."""
     row = connection.execute("SELECT last_value FROM started_send_seq").fetchone()
     assert row is not None

@@ -15,6 +15,9 @@ class Size:
     standing_customers: int
     pairs: int
     ticks: int
+    bulk_customers: int
+    bulk_at_once: int
+    memory_sends: int
 
 
 FULL = Size(
@@ -26,6 +29,9 @@ FULL = Size(
     standing_customers=100_000,
     pairs=200,
     ticks=300,
+    bulk_customers=100_000,
+    bulk_at_once=100,
+    memory_sends=500_000,
 )
 QUICK = Size(
     rounds=1,
@@ -36,4 +42,7 @@ QUICK = Size(
     standing_customers=4_000,
     pairs=20,
     ticks=20,
+    bulk_customers=4_000,
+    bulk_at_once=100,
+    memory_sends=20_000,
 )
