@@ -13,7 +13,7 @@ import psycopg
 from benchmarks import by_hand
 from benchmarks.figure import Figure, beside
 from benchmarks.fill import enrol
-from benchmarks.ground import BenchmarkError, Ground, running, url_of
+from benchmarks.ground import BenchmarkError, Ground, must_be_whole, running, url_of
 from benchmarks.sizes import Size
 from config.machine_time import Deadline, machine_seconds
 from ops.installation import Installation
@@ -40,6 +40,7 @@ def measure(ground: Ground, size: Size, wanted: Collection[str]) -> dict[str, Fi
             engine.append(_by_the_stream(installation, part, size.bulk_at_once))
             ground.settle_down()
             hand.append(_by_hand(installation, part))
+        must_be_whole(installation)
     more = {"customers": size.bulk_customers, "customers_a_command": size.bulk_at_once}
     return {"bulk_move": beside(engine, hand, "customers/s", "≥ 0.2", **more)}
 
@@ -103,5 +104,5 @@ def _by_hand(installation: Installation, names: list[str]) -> float:
     with psycopg.connect(url_of(installation), autocommit=True) as connection:
         began = machine_seconds()
         for part in _parts(names, _BY_HAND_AT_ONCE):
-            by_hand.move(connection, _HAND, part)
+            by_hand.move(connection, _HAND, part, sends_each=1)
         return len(names) / (machine_seconds() - began)

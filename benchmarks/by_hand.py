@@ -13,13 +13,16 @@ import psycopg
 _numbers = count(1)
 
 
-def move(connection: psycopg.Connection, account: str, customers: Sequence[str]) -> None:
+def move(
+    connection: psycopg.Connection, account: str, customers: Sequence[str], *, sends_each: int
+) -> None:
     """Move active customers to the directory and commit."""
     values = {
         "account": account,
         "customers": list(customers),
         "command": f"by-hand-{next(_numbers)}",
         "count": len(customers),
+        "cancelled": sends_each,
     }
     with connection.transaction(), connection.cursor() as cursor:
         for statement in _STATEMENTS:
@@ -32,7 +35,8 @@ _STATEMENTS: tuple[LiteralString, ...] = (
         INSERT INTO commands (account, command, kind, body, digest, door, state, targets)
         VALUES (%(account)s, %(command)s, 'move_to_directory',
                 jsonb_build_object('id', %(command)s::text, 'account', %(account)s::text,
-                                   'kind', 'move_to_directory'),
+                                   'kind', 'move_to_directory',
+                                   'customers', to_jsonb(%(customers)s::text[])),
                 md5(%(command)s), 'by hand', 'accepted', %(count)s)
         RETURNING account, seq
     )
@@ -73,13 +77,14 @@ _STATEMENTS: tuple[LiteralString, ...] = (
     """,
     """
     INSERT INTO journal (account, customer, event, data, seq, business_at)
-    SELECT t.account, t.customer, 'customer_moved', '{"cancelled": 1}', t.seq, now()
+    SELECT t.account, t.customer, 'customer_moved',
+           jsonb_build_object('cancelled', %(cancelled)s::int), t.seq, now()
     FROM commands c JOIN command_targets t USING (account, seq)
     WHERE c.account = %(account)s AND c.command = %(command)s
     """,
     """
     UPDATE command_targets t
-    SET state = 'applied', cancelled = 1, open = '{}', quiet_at = clock_timestamp()
+    SET state = 'applied', cancelled = %(cancelled)s, open = '{}', quiet_at = clock_timestamp()
     FROM commands c WHERE c.account = %(account)s AND c.command = %(command)s
       AND t.account = c.account AND t.seq = c.seq
     """,

@@ -4,7 +4,9 @@ Accounts, templates and schedules come in through the inbox, as everyone's do.
 """
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any, LiteralString
@@ -57,26 +59,26 @@ def set_up(installation: Installation, account: str) -> None:
 
 def enrol(
     installation: Installation,
-    accounts: Iterable[str],
+    accounts: Sequence[str],
     customers: int,
     *,
     due_in: str,
     enrolments: int = 1,
 ) -> None:
     """Active customers of each account, with as many pending sends each; `due_in` an interval."""
+    for account in accounts:
+        set_up(installation, account)
+    with ThreadPoolExecutor(os.cpu_count()) as together:
+        numbers = {"customers": customers, "enrolments": enrolments, "due_in": due_in}
+        list(together.map(lambda account: _enrol(installation, account, numbers), accounts))
     with psycopg.connect(url_of(installation), autocommit=True) as connection:
-        for account in accounts:
-            set_up(installation, account)
-            values = {
-                "account": account,
-                "customers": customers,
-                "enrolments": enrolments,
-                "due_in": due_in,
-                "schedule": SCHEDULE,
-            }
-            for statement in _FILL:
-                connection.execute(statement, values)
         connection.execute("VACUUM ANALYZE")
+
+
+def _enrol(installation: Installation, account: str, numbers: Mapping[str, Any]) -> None:
+    with psycopg.connect(url_of(installation), autocommit=True) as connection:
+        for statement in _FILL:
+            connection.execute(statement, {"account": account, "schedule": SCHEDULE, **numbers})
 
 
 def make_due(installation: Installation) -> None:

@@ -16,6 +16,7 @@ from config.settings import Settings
 from ops.family import Family
 from ops.installation import Installation, open_installation
 from ops.servers import Servers, private_servers
+from storage.audit import run_audit
 from storage.database import connect
 from storage.migrate import migrate
 from workers.broker import connect_redis
@@ -87,6 +88,17 @@ def open_ground() -> Iterator[Ground]:
 
 def url_of(installation: Installation) -> str:
     return installation.servers.database_url
+
+
+def must_be_whole(installation: Installation) -> None:
+    """Raise BenchmarkError if the audit finds something: speed that breaks a guarantee is none."""
+    with installation.engine.connect() as connection:
+        results = run_audit(connection)
+    # Warnings are of a backlog, which here is made on purpose.
+    broken = [result for result in results if result.found and not result.check.warning]
+    if broken:
+        names = ", ".join(f"{result.check.name} ({result.found})" for result in broken)
+        raise BenchmarkError(f"The guarantees did not hold, so the figures are none: {names}.")
 
 
 def without_settings() -> dict[str, str]:

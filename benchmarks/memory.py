@@ -12,8 +12,8 @@ import redis
 
 from benchmarks.figure import Figure
 from benchmarks.fill import enrol
-from benchmarks.ground import BenchmarkError, Ground, running, url_of
-from benchmarks.pipeline import ACCOUNTS, started
+from benchmarks.ground import BenchmarkError, Ground, must_be_whole, running, url_of
+from benchmarks.pipeline import ACCOUNTS, started, steadily
 from benchmarks.sizes import Size
 from config.machine_time import Deadline
 from ops.family import Family
@@ -44,7 +44,9 @@ def measure(ground: Ground, size: Size, wanted: Collection[str]) -> dict[str, Fi
             running(installation, "intake", "lifecycle", "scheduler") as engine,
             running(installation, "delivery-200", program="benchmarks.null_delivery") as delivery,
         ):
+            steadily(connection)
             samples = _watch(connection, client, [engine, delivery], size.memory_sends)
+        must_be_whole(installation)
     return {"memory": _figure(samples, size.memory_sends)}
 
 
@@ -59,7 +61,11 @@ def _watch(
         time.sleep(0.1)
         done = started(connection) - first
         if done >= sends * len(samples) / _SAMPLES:
-            pids = {name: pid for family in families for name, pid in family.pids.items()}
+            pids = {
+                name.partition("-")[0]: pid
+                for family in families
+                for name, pid in family.pids.items()
+            }
             samples.append({name: (done, _megabytes(pid)) for name, pid in pids.items()})
         if done >= sends:
             break

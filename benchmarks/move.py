@@ -20,6 +20,9 @@ from config.machine_time import Deadline, machine_seconds
 from ops.installation import Installation
 from workers.intake import STREAM
 
+SENDS_EACH = 10
+"""Pending sends of each customer."""
+
 _PATIENCE_SECONDS = 30
 _LOOK_EVERY_SECONDS = 0.0002
 _UP_TO_SECONDS_APART = 0.05
@@ -34,6 +37,13 @@ class Pairs(NamedTuple):
     committed: list[float]
     quiet: list[float]
     hand: list[float]
+
+
+def together(measured: Sequence[Pairs]) -> Pairs:
+    """All of them, as if measured in one go."""
+    return Pairs(
+        *([one for pairs in column for one in pairs] for column in zip(*measured, strict=True))
+    )
 
 
 def customers_of(accounts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -106,5 +116,5 @@ def _line(connection: psycopg.Connection, account: str, customer: str) -> tuple[
 
 def _by_hand(connection: psycopg.Connection, account: str, customer: str) -> float:
     began = machine_seconds()
-    by_hand.move(connection, account, [customer])
+    by_hand.move(connection, account, [customer], sends_each=SENDS_EACH)
     return (machine_seconds() - began) * 1000

@@ -6,7 +6,8 @@ each on a schedule whose every step is due already: settling one plans the next,
 """
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 
@@ -17,7 +18,7 @@ from ops.installation import Installation
 
 ACCOUNTS = tuple(f"energy-{number}" for number in range(1, 5))
 _PROCESSES = 2
-_BEGINS_WITHIN_SECONDS = 30
+_BEGINS_WITHIN_SECONDS = 60
 _WARM_UP_SECONDS = 2.0
 
 
@@ -35,28 +36,25 @@ class Pipeline:
 
     def rate(self, seconds: float) -> float:
         """Sends settled a second over a window in which everything runs already."""
-        with (
-            psycopg.connect(url_of(self._installation), autocommit=True) as connection,
-            ExitStack() as processes,
-        ):
-            processes.enter_context(delivering(self._installation, self._start_size))
-            steadily(connection)
-            first = the_time(connection)
-            time.sleep(seconds)
-            last = the_time(connection)
-            _must_be_due(connection)
-            processes.close()
+        with psycopg.connect(url_of(self._installation), autocommit=True) as connection:
+            with delivering(self._installation, self._start_size):
+                steadily(connection)
+                first = the_time(connection)
+                time.sleep(seconds)
+                last = the_time(connection)
+                _must_be_due(connection)
             return settled_between(connection, first, last) / (last - first)
 
 
-def delivering(installation: Installation, start_size: int) -> ExitStack:
+@contextmanager
+def delivering(installation: Installation, start_size: int) -> Iterator[None]:
     """A scheduler and the delivery processes."""
-    stack = ExitStack()
-    for _ in range(_PROCESSES):
-        name, program = f"delivery-{start_size}", "benchmarks.null_delivery"
-        stack.enter_context(running(installation, name, program=program))
-    stack.enter_context(running(installation, "scheduler"))
-    return stack
+    with ExitStack() as processes:
+        for _ in range(_PROCESSES):
+            name, program = f"delivery-{start_size}", "benchmarks.null_delivery"
+            processes.enter_context(running(installation, name, program=program))
+        processes.enter_context(running(installation, "scheduler"))
+        yield
 
 
 def settled_between(connection: psycopg.Connection, first: float, last: float) -> int:
