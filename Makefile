@@ -15,6 +15,7 @@ soak: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.document
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -22,9 +23,11 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m ops.documents --check
+	$(BIN)/python -m benchmarks.document --check
 
 documents: $(READY)
 	$(BIN)/python -m ops.documents
+	$(BIN)/python -m benchmarks.document
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -85,10 +85,17 @@ def table(figures: Mapping[str, Figure]) -> Table:
     for column in ("", "value", "unit", "limit or peer", "ratio", "to show"):
         shown.add_column(column, justify="right" if column in _NUMBERS else "left")
     for name, figure in figures.items():
-        numbers = (figure.value, figure.limit, figure.ratio)
-        value, limit, ratio = ("·" if number is None else in_words(number) for number in numbers)
-        shown.add_row(name, value, figure.unit, limit, ratio, figure.goal)
+        shown.add_row(*row(name, figure.as_json()))
     return shown
+
+
+def row(name: str, figure: Mapping[str, Any]) -> list[str]:
+    """A figure's cells, for a terminal and for a page."""
+    numbers = (figure["value"], figure["limit"], figure["ratio"])
+    value, limit, ratio = ("" if number is None else in_words(number) for number in numbers)
+    if "times_plain_worker" in figure:
+        ratio += f"; {in_words(figure['times_plain_worker'])} times plain_worker"
+    return [name, value, figure["unit"], limit, ratio, figure["goal"]]
 
 
 _NUMBERS = ("value", "limit or peer", "ratio")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -71,26 +72,27 @@ def documents() -> dict[Path, str]:
     }
 
 
-def stale() -> list[Path]:
+def stale(made: Mapping[Path, str]) -> list[Path]:
     """The files that are not what they should be."""
     return [
         path
-        for path, content in documents().items()
+        for path, content in made.items()
         if not path.exists() or path.read_text("utf-8") != content
     ]
 
 
-def main() -> int:
+def write_or_tell(made: Mapping[Path, str]) -> int:
     """Write, or with --check only tell."""
-    outdated = stale()
     if "--check" in sys.argv[1:]:
+        outdated = stale(made)
         for path in outdated:
             sys.stderr.write(f"{path} is not current. Run: make documents\n")
         return 1 if outdated else 0
-    for path, content in documents().items():
+    for path, content in made.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(content, "utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_tell(documents()))
