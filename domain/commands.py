@@ -13,8 +13,10 @@ from pydantic import (
     AwareDatetime,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     StringConstraints,
+    Tag,
     TypeAdapter,
     ValidationError,
     field_validator,
@@ -22,14 +24,22 @@ from pydantic import (
 )
 
 from domain.contact import Country, Language, Zone
-from domain.journey import Kind, Place
+from domain.customer_filter import Filter
+from domain.journey import Kind, Place, changed_in
 from domain.profile import Name, Profile, Values
 from domain.quota import DIRECTORY_TIMES_ACTIVE
 from domain.schedule import Schedule, ScheduleName
 from domain.template import Template, TemplateName
 
-MAX_BYTES = 1_000_000
-"""The longest command accepted, as JSON."""
+MAX_BYTES = 16_000_000
+"""The longest command accepted, as JSON: 100,000 customers by their UUIDs take 4 MB, and 100,000
+rows of an import 12 MB."""
+
+BULK_FROM = 100
+"""A command that lists more customers than this is bulk; so is an import, and one with a filter."""
+
+ALL_OR_NONE_AT_MOST = 5_000
+"""As many customers are held in one transaction at most: the others of the account wait for it."""
 
 AHEAD_ALLOWED = timedelta(minutes=5)
 """A command issued further ahead of our clock than this is refused: its order can't be known."""
@@ -66,15 +76,56 @@ class Envelope(BaseModel):
     reason: Line | None = None
 
 
-class CustomerCommand(Envelope):
-    """A command for one customer or a list; each is applied or refused on its own."""
+Listed = Annotated[tuple[Id, ...], Field(min_length=1)]
+_A_LIST, _A_FILTER = "a list", "a filter"
+Customers = Annotated[
+    Annotated[Listed, Tag(_A_LIST)] | Annotated[Filter, Tag(_A_FILTER)],
+    Discriminator(lambda given: _A_FILTER if isinstance(given, (dict, Filter)) else _A_LIST),
+]
 
-    customers: Annotated[tuple[Id, ...], Field(min_length=1)]
+
+class CustomerCommand(Envelope):
+    """A command for one customer, a list or a filter; each is applied or refused on its own."""
+
+    customers: Customers
 
     @field_validator("customers")
     @classmethod
-    def _each_once(cls, customers: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(customers))
+    def _each_once(cls, customers: tuple[str, ...] | Filter) -> tuple[str, ...] | Filter:
+        return tuple(dict.fromkeys(customers)) if isinstance(customers, tuple) else customers
+
+    @model_validator(mode="after")
+    def _filter_can_match(self) -> Self:
+        if isinstance(self.customers, Filter):
+            places = changed_in(self.kind)
+            if self.customers.place is not None and self.customers.place not in places:
+                raise ValueError(
+                    f"{self.kind.value} changes nothing for customers in {self.customers.place}, "
+                    f"only in {' and '.join(sorted(places))}: correct the filter's place"
+                )
+        return self
+
+
+class AllOrNone(Envelope):
+    """A command that can ask to be applied to all of its customers or to none."""
+
+    all_or_none: bool = False
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        customers = getattr(self, "customers", ())
+        if self.all_or_none and isinstance(customers, tuple):
+            refuse_too_many(len(customers))
+        return self
+
+
+def refuse_too_many(customers: int) -> None:
+    """All or none is one transaction, and that has a bound; raises ValueError."""
+    if customers > ALL_OR_NONE_AT_MOST:
+        raise ValueError(
+            f"all_or_none holds all of its customers at once, at most {ALL_OR_NONE_AT_MOST:,}, and "
+            f"these are {customers:,}: leave it out, or send several commands"
+        )
 
 
 class PutAccount(Envelope):
@@ -123,10 +174,11 @@ class PutTemplate(Envelope):
     definition: Template
 
 
-class AddCustomer(CustomerCommand):
+class AddCustomer(CustomerCommand, AllOrNone):
     """Add to reserve, or straight to active for a single one."""
 
     kind: Literal[Kind.ADD_CUSTOMER]
+    customers: Listed
     profile: Profile = Profile()
     place: Literal[Place.RESERVE, Place.ACTIVE] = Place.RESERVE
 
@@ -146,13 +198,24 @@ class UpdateCustomer(CustomerCommand):
     profile: Profile
 
 
-class Activate(CustomerCommand):
+class ImportCustomers(AllOrNone):
+    """Add to reserve, each row of a CSV a customer; a row that can't be is refused alone."""
+
+    kind: Literal[Kind.IMPORT_CUSTOMERS]
+    csv: Annotated[str, Field(min_length=1)]
+    """The first line names the columns: `customer` (or `id`), and any of name, email, phone,
+    country, zone, language; others become values for templates. Comma, semicolon or tab."""
+    first_row: Annotated[int, Field(ge=2)] = 2
+    """What the line after the header is called, for a file that comes in parts."""
+
+
+class Activate(CustomerCommand, AllOrNone):
     """Reserve to active, on no schedule yet."""
 
     kind: Literal[Kind.ACTIVATE]
 
 
-class Reactivate(CustomerCommand):
+class Reactivate(CustomerCommand, AllOrNone):
     """Archived to active, with nothing left of the earlier time: no schedule, no pause."""
 
     kind: Literal[Kind.REACTIVATE]
@@ -235,6 +298,7 @@ Command = (
     | PutSchedule
     | PutTemplate
     | AddCustomer
+    | ImportCustomers
     | UpdateCustomer
     | Activate
     | Reactivate
@@ -288,6 +352,27 @@ def read_command(raw: str | bytes) -> Command:
     if b"\\u0000" in given:
         _refuse_nul(json.loads(given))
     return command
+
+
+def kept_body(command: Command, *, bulk: bool) -> dict[str, Any]:
+    """What the inbox keeps of a command, without the customers that it keeps as targets."""
+    body: dict[str, Any] = command.model_dump(mode="json", exclude_unset=True)
+    if bulk:
+        body.pop("csv", None)
+        if isinstance(body.get("customers"), list):
+            del body["customers"]
+    return body
+
+
+def read_kept(body: dict[str, Any], *, bulk: bool) -> Command:
+    """A command that the inbox keeps; whom it is for, its targets say."""
+    if bulk and "customers" not in body:
+        imports = body.get("kind") == Kind.IMPORT_CUSTOMERS
+        body = {**body, **({"csv": _IN_TARGETS} if imports else {"customers": [_IN_TARGETS]})}
+    return adapter().validate_python(body)
+
+
+_IN_TARGETS = "see-the-targets"
 
 
 def _refuse_nul(given: object) -> None:
@@ -377,6 +462,6 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for part in parts:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part != "[key]":
+        elif part not in ("[key]", _A_LIST, _A_FILTER):
             path += f".{part if _NAME.fullmatch(part) else '…'}"
     return f"{path.removeprefix('.')}: " if path else ""

@@ -1,5 +1,6 @@
 """Where a customer can be, and which command is allowed there: two tables and their refusals."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from domain.refusal import Refusal
@@ -32,6 +33,7 @@ class Kind(StrEnum):
     PUT_SCHEDULE = "put_schedule"
     PUT_TEMPLATE = "put_template"
     ADD_CUSTOMER = "add_customer"
+    IMPORT_CUSTOMERS = "import_customers"
     UPDATE_CUSTOMER = "update_customer"
     ACTIVATE = "activate"
     REACTIVATE = "reactivate"
@@ -46,6 +48,7 @@ class Kind(StrEnum):
 
 JOURNEY: dict[tuple[Place | None, Kind], Place | None] = {
     (None, Kind.ADD_CUSTOMER): Place.RESERVE,  # or active, where a single add asks for it
+    (None, Kind.IMPORT_CUSTOMERS): Place.RESERVE,
     (Place.RESERVE, Kind.ACTIVATE): Place.ACTIVE,
     (Place.RESERVE, Kind.PURGE): None,
     (Place.ACTIVE, Kind.MOVE_TO_DIRECTORY): Place.ARCHIVED,
@@ -77,16 +80,23 @@ def allowed(kind: Kind, place: Place | None) -> bool:
     return (place, kind) in JOURNEY
 
 
+def changed_in(kind: Kind) -> frozenset[Place]:
+    """The places where a command changes something: a filter takes its customers from these."""
+    if kind in ALLOWED_IN:
+        return ALLOWED_IN[kind]
+    moves = ((place, to) for (place, of), to in JOURNEY.items() if of is kind)
+    return frozenset(place for place, to in moves if place is not None and place is not to)
+
+
 def wrong_place(kind: Kind, customer: str, place: Place | None) -> Refusal:
     """The refusal of a command that is not allowed in this place."""
-    doing, needs = _PHRASES[kind]
-    doing = doing.format(customer=f"customer {customer}")
+    doing, needs = _doing(kind, customer), _PHRASES[kind][1]
     if place is None:
         return Refusal(
             "unknown_customer",
             f"Cannot {doing}: there is no such customer. {_ways_out_of_nowhere(kind)}",
         )
-    if kind is Kind.ADD_CUSTOMER:
+    if kind in (Kind.ADD_CUSTOMER, Kind.IMPORT_CUSTOMERS):
         return Refusal(
             "already_exists",
             f"Cannot {doing}: {_WHERE[place]} already, and {needs}. "
@@ -94,6 +104,30 @@ def wrong_place(kind: Kind, customer: str, place: Place | None) -> Refusal:
         )
     ways_out = _ways_out(kind, place)
     return Refusal("wrong_place", f"Cannot {doing}: {_WHERE[place]}, and {needs}. {ways_out}")
+
+
+def no_longer_matches(kind: Kind, customer: str, conditions: Iterable[str]) -> Refusal:
+    """The refusal of a customer whom a filter took, and who does not fit it any more."""
+    return Refusal(
+        "no_longer_matches",
+        f"Cannot {_doing(kind, customer)}: it fitted the filter, and does not any more "
+        f"({', '.join(conditions)}): something has happened since. If it is wanted all the same, "
+        "send a command that names it.",
+    )
+
+
+def not_all(kind: Kind, customer: str, others: int) -> Refusal:
+    """The refusal of a customer of an all-or-none command for what is wrong with others."""
+    others_are = "another customer is" if others == 1 else f"{others:,} others are"
+    return Refusal(
+        "not_all",
+        f"Cannot {_doing(kind, customer)}: the command asks for all or none, and {others_are} "
+        "refused. See their reasons; leave them out, or all_or_none.",
+    )
+
+
+def _doing(kind: Kind, customer: str) -> str:
+    return _PHRASES[kind][0].format(customer=f"customer {customer}")
 
 
 _WHERE = {
@@ -104,6 +138,7 @@ _WHERE = {
 
 _PHRASES: dict[Kind, tuple[str, str]] = {
     Kind.ADD_CUSTOMER: ("add {customer}", "an id is given once"),
+    Kind.IMPORT_CUSTOMERS: ("import {customer}", "an id is given once"),
     Kind.UPDATE_CUSTOMER: ("update {customer}", "only known customers are updated"),
     Kind.ACTIVATE: ("activate {customer}", "only customers in reserve are activated"),
     Kind.REACTIVATE: ("reactivate {customer}", "only archived customers are reactivated"),

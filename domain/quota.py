@@ -1,6 +1,8 @@
 """How many customers a plan holds, and what is left of it while a command is applied."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from domain.refusal import Refusal
 
@@ -36,6 +38,22 @@ class Room:
             return False
         self.directory_delta += 1
         return True
+
+    def take_active_for(self, customers: int, *, whole: bool) -> int:
+        """Count as many more active customers as there is room for; `whole`: all or none."""
+        return self._take(customers, whole=whole, take=self.take_active)
+
+    def take_directory_for(self, customers: int, *, whole: bool) -> int:
+        """The same for the directory."""
+        return self._take(customers, whole=whole, take=self.take_directory)
+
+    def _take(self, customers: int, *, whole: bool, take: Callable[[], bool]) -> int:
+        before = self.active_delta, self.directory_delta
+        taken = sum(1 for _ in takewhile(bool, (take() for _ in range(customers))))
+        if whole and taken < customers:
+            self.active_delta, self.directory_delta = before
+            return 0
+        return taken
 
     def leave_active(self) -> None:
         self.active_delta -= 1

@@ -8,3 +8,12 @@ class Refusal(NamedTuple):
 
     code: str
     message: str
+
+
+def unknown_account(account: str) -> Refusal:
+    """What every command for an account that is not there gets."""
+    return Refusal(
+        "unknown_account",
+        f"There is no account {account}. Create it with put_account, then send the command again "
+        "under another id.",
+    )

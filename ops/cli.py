@@ -14,6 +14,7 @@ from ops import (
     check_command,
     command_commands,
     demo,
+    import_command,
     reports,
     restore_command,
     token_commands,
@@ -41,6 +42,7 @@ app.command("up")(up.up)
 app.command("demo")(demo.demo)
 app.command("check")(check_command.check)
 app.command("send")(command_commands.send)
+app.command("import")(import_command.import_)
 app.add_typer(command_commands.app, name="command")
 app.add_typer(token_commands.app, name="token")
 app.command("customers")(reports.customers)

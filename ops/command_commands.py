@@ -2,25 +2,23 @@
 
 import json as json_
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from config.machine_time import Deadline
 from config.settings import read_settings
 from domain.commands import Command, CommandState, UnreadableCommandError, read_command
 from ops.installation import Installation, open_installation
+from ops.outcome_words import print_outcomes
 from ops.screen import Account, Json, Limit, UserError, screen
+from ops.waiting import all_refusals, wait_for
 from storage import inbox, outcomes
 from storage.database import Connection
 from storage.outcomes import Outcome
 from workers.sending import accept_all
 
 app = typer.Typer(help="What became of commands.", no_args_is_help=True)
-
-_POLL_SECONDS = 0.02
 
 
 def send(
@@ -43,8 +41,8 @@ def send(
     with open_installation(read_settings()) as installation:
         accepted = accept_all(installation.engine, installation.bell(), commands, "send")
         sent = [(one.account, one.command) for one in accepted]
-        results = _await(installation, sent, wait, timeout)
-    _print(results, json)
+        results = wait_for(installation, sent, wait, timeout)
+    print_outcomes(results, json)
     if any(result.state in _NOT_WELL for result in results):
         raise typer.Exit(1)
 
@@ -71,66 +69,27 @@ def _read(number: int, line: str) -> Command:
         raise UserError(f"Line {number} is no command, and nothing was sent: {error}") from None
 
 
-def _await(
-    installation: Installation, sent: list[tuple[str, str]], wait: str | None, timeout: float
-) -> list[Outcome]:
-    deadline = Deadline.after(timeout)
-    while True:
-        with installation.engine.connect() as connection:
-            found = [outcomes.read_outcome(connection, *names) for names in sent]
-        results = [one for one in found if one is not None]
-        open_ = [
-            one
-            for one in results
-            if (wait == "done" and not one.done) or (wait == "quiet" and one.awaits_quiet)
-        ]
-        if not open_:
-            return results
-        if deadline.passed:
-            _print(results, as_json=False)
-            raise UserError(
-                f"Not {wait} after {timeout:g} seconds: {', '.join(one.id for one in open_)}. The "
-                "commands are accepted and will be applied; is a lifecycle process running, and a "
-                "scheduler? See: layby command show ID"
-            )
-        screen.wait(_POLL_SECONDS)
-
-
-def _print(results: list[Outcome], as_json: bool) -> None:
-    if as_json:
-        shown = [json_.loads(result.model_dump_json()) for result in results]
-        screen.json(shown[0] if len(shown) == 1 else shown)
-        return
-    for result in results:
-        screen.say(in_words(result))
-        for line in result.refusals:
-            screen.say(f"  {line.message}")
-
-
-def in_words(outcome: Outcome) -> str:
-    """One line on an outcome."""
-    words = [f"{outcome.id}  {outcome.kind}  {outcome.state.value}"]
-    if outcome.targets > 1:
-        words.append(f"{outcome.applied} of {outcome.targets} applied")
-    words += [
-        f"{number} {name}"
-        for name in ("cancelled", "started", "unknown")
-        if (number := getattr(outcome, name))
-    ]
-    if outcome.quiet_at:
-        words.append(f"quiet since {_moment(outcome.quiet_at)}")
-    return ", ".join(words)
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} {at:%Z}".strip()
-
-
 @app.command("show")
-def show(command: str, account: Account = None, json: Json = False) -> None:
+def show(
+    command: str,
+    account: Account = None,
+    refusals: Annotated[
+        bool, typer.Option("--refusals", help="Every customer refused, with the reason.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show one command's outcome so far."""
     with open_installation(read_settings()) as installation:
-        _print([_find(installation, command, account)], json)
+        found = _find(installation, command, account)
+        if not refusals:
+            print_outcomes([found], json)
+            return
+        lines = all_refusals(installation, found.account, found.id)
+        if json:
+            screen.json([line.model_dump() for line in lines])
+            return
+        for line in lines:
+            screen.say(f"{line.customer}  {line.code}  {line.message}")
 
 
 @app.command("list")
@@ -149,7 +108,7 @@ def list_(
     if json:
         screen.json([json_.loads(result.model_dump_json()) for result in results])
     elif results:
-        _print(results, as_json=False)
+        print_outcomes(results, as_json=False)
     else:
         screen.say("There are no such commands.")
 
@@ -163,7 +122,8 @@ def replay(command: str, account: Account = None, json: Json = False) -> None:
             if not inbox.replay(connection, found.account, found.id):
                 found = _read_again(connection, found)
         installation.bell().waiting(found.account)
-        _print(_await(installation, [(found.account, found.id)], "done", 10.0), json)
+        sent = [(found.account, found.id)]
+        print_outcomes(wait_for(installation, sent, "done", 10.0), json)
 
 
 def _read_again(connection: Connection, found: Outcome) -> Outcome:

@@ -15,13 +15,20 @@ from ops.stop import end_process, stop_signal
 from scheduler.run import Ticker
 from storage.retention import Keep
 from web.address import listen
-from workers.actors import declare_delivery, declare_lifecycle
-from workers.broker import LIFECYCLE, RedisBell, connect_redis_impatiently, make_broker
+from workers.actors import declare_bulk, declare_delivery, declare_lifecycle
+from workers.broker import (
+    BULK,
+    LIFECYCLE,
+    RedisBell,
+    connect_redis_impatiently,
+    make_broker,
+)
 from workers.delivery import START_AT_MOST, Delivery
 from workers.desk import Desk
 from workers.intake import Intake
 
 LIFECYCLE_THREADS = 4
+BULK_THREADS = 2
 DELIVERY_THREADS = 4
 STOP_WITHIN_MILLISECONDS = 35_000
 """Longer than a hand-over: what is handed over is settled before the process ends. Shorter than
@@ -39,6 +46,14 @@ def run_lifecycle(installation: Installation) -> None:
     broker = installation.broker()
     declare_lifecycle(broker, RedisBell(broker), installation.engine)
     with stop_signal() as stop, _consuming(broker, {LIFECYCLE}, LIFECYCLE_THREADS):
+        stop.wait()
+
+
+def run_bulk(installation: Installation) -> None:
+    """Apply commands for many customers, in chunks."""
+    broker = installation.broker()
+    declare_bulk(broker, RedisBell(broker), installation.engine)
+    with stop_signal() as stop, _consuming(broker, {BULK}, BULK_THREADS):
         stop.wait()
 
 
@@ -117,6 +132,7 @@ def _allow_connections() -> None:
 
 PROCESSES: dict[str, Callable[[Installation], None]] = {
     "lifecycle": run_lifecycle,
+    "bulk": run_bulk,
     "delivery": run_delivery,
     "scheduler": run_scheduler,
     "intake": run_intake,

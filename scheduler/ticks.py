@@ -24,12 +24,18 @@ def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
     """Ring for every account and channel with something due, and for commands that wait."""
     with engine.connect() as connection:
         due = [pair for pair in starts.due_queues(connection) if only in (None, pair[0])]
-        waiting = [one for one in inbox.accounts_waiting(connection) if only in (None, one)]
+        waiting = {
+            bulk: [
+                one for one in inbox.accounts_waiting(connection, bulk=bulk) if only in (None, one)
+            ]
+            for bulk in (False, True)
+        }
     for account, channel in due:
         bell.due(account, channel)
-    for account in waiting:
-        bell.waiting(account)
-    return len(due) + len(waiting)
+    for bulk, accounts in waiting.items():
+        for account in accounts:
+            bell.waiting(account, bulk=bulk)
+    return len(due) + sum(map(len, waiting.values()))
 
 
 def sweep(engine: Engine, only: str | None = None) -> int:

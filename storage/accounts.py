@@ -35,6 +35,14 @@ def read_account(connection: Connection, account: str) -> Account | None:
     return Account(*row) if row else None
 
 
+def first_accounts(connection: Connection, limit: int) -> list[str]:
+    """The first accounts by name."""
+    rows = connection.execute(
+        text("SELECT account FROM accounts ORDER BY account LIMIT :limit"), {"limit": limit}
+    )
+    return [row.account for row in rows]
+
+
 def lock_account(connection: Connection, account: str) -> Account | None:
     """The same, held against other set-up commands; hot tables' foreign keys still pass."""
     row = connection.execute(

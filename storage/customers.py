@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -90,26 +91,33 @@ def read_states(
     return states
 
 
-def add(
-    connection: Connection, account: str, customers: Sequence[str], place: Place, profile: Profile
-) -> None:
-    """New customers in a place; one who is active still needs `give_slots`."""
+class Added(NamedTuple):
+    """A new customer and what is known of it."""
+
+    customer: str
+    profile: Profile
+
+
+def add(connection: Connection, account: str, added: Sequence[Added], now: datetime) -> None:
+    """New customers in reserve; one who is to be active still needs `give_slots`."""
+    if not added:
+        return
     connection.execute(
         text(
             """
-            INSERT INTO customers
-                   (account, customer, place, name, email, phone, country, zone, language, "values")
-            SELECT :account, customer, :place, :name, :email, :phone, :country, :zone, :language,
-                   CAST(:values AS jsonb)
-            FROM unnest(CAST(:customers AS text[])) AS customer
+            INSERT INTO customers (account, customer, place, name, email, phone, country, zone,
+                                   language, "values", created_at)
+            SELECT :account, customer, 'reserve', name, email, phone, country, zone, language,
+                   "values", :now
+            FROM jsonb_to_recordset(CAST(:added AS jsonb)) AS row
+                 (customer text, name text, email text, phone text, country text, zone text,
+                  language text, "values" jsonb)
             """
         ),
         {
-            **profile.model_dump(exclude={"values"}),
-            "values": json.dumps(profile.values),
             "account": account,
-            "customers": list(customers),
-            "place": place.value,
+            "now": now,
+            "added": json.dumps([{"customer": n, **p.model_dump()} for n, p in added]),
         },
     )
 
@@ -166,6 +174,11 @@ def purge(connection: Connection, account: str, customers: Sequence[str], seq: i
                 DELETE FROM customers
                 WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
                 RETURNING account, customer
+            ), rows AS (
+                -- Of an import that could not be applied, and can be replayed no more.
+                UPDATE command_targets t SET payload = NULL FROM gone
+                WHERE t.account = gone.account AND t.customer = gone.customer
+                  AND t.seq < :seq AND t.payload IS NOT NULL AND t.state <> 'waiting'
             )
             UPDATE commands c SET body = c.body || '{"profile": {}}'
             FROM gone JOIN command_targets t USING (account, customer)

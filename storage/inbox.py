@@ -4,11 +4,26 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from domain.commands import AHEAD_ALLOWED, Command, CommandState, CustomerCommand, adapter
+from domain.commands import (
+    AHEAD_ALLOWED,
+    BULK_FROM,
+    AllOrNone,
+    Command,
+    CommandState,
+    CustomerCommand,
+    ImportCustomers,
+    adapter,
+    kept_body,
+    read_kept,
+)
+from domain.customer_filter import Filter
+from domain.customer_list import CustomerListError
+from domain.import_rows import AimedRow, aim_rows
+from storage import bulk
 
 
 class Accepted(NamedTuple):
@@ -18,17 +33,23 @@ class Accepted(NamedTuple):
     command: str
     seq: int
     fresh: bool
+    bulk: bool = False
     set_aside_as: str | None = None
     """Another command has this id: this one is in quarantine under that name."""
 
 
 class Target(NamedTuple):
-    """One customer's waiting share of a command."""
+    """One customer's waiting share of a command. `payload`: the row of an import."""
 
     customer: str
     seq: int
     command: Command
     order_at: datetime
+    payload: dict[str, Any] | None = None
+
+    @property
+    def all_or_none(self) -> bool:
+        return isinstance(self.command, AllOrNone) and self.command.all_or_none
 
 
 class Line(NamedTuple):
@@ -51,75 +72,132 @@ def lock_intake(connection: Connection) -> None:
 _INTAKE_LOCK = 4_152_001_740  # any number; taken by nobody else
 
 
-def accept(connection: Connection, command: Command, door: str) -> Accepted:
+def accept(
+    connection: Connection, command: Command, door: str, *, bulk_from: int = BULK_FROM
+) -> Accepted:
     """Make a command ours; once only, whichever doors it comes through, how often it comes.
 
     The same id with another content is quarantined beside the first one, under a name of its own.
     """
-    body = command.model_dump_json(exclude_unset=True)
-    digest = _digest(body)
-    targets = command.customers if isinstance(command, CustomerCommand) else ()
+    digest = _digest(command.model_dump_json(exclude_unset=True))
+    aim = _aim(command, bulk_from)
     row = connection.execute(
         text(_ACCEPT),
         {
             "account": command.account,
             "command": command.id,
             "kind": command.kind.value,
-            "body": body,
+            "body": json.dumps(kept_body(command, bulk=aim.bulk)),
             "digest": digest,
             "door": door,
             "issued_at": command.issued_at,
             "ahead_allowed": AHEAD_ALLOWED,
-            "targets": len(targets),
-            "customers": list(targets),
+            "ahead": _AHEAD,
+            "targets": aim.targets,
+            "customers": list(aim.customers),
+            "bulk": aim.bulk,
+            "resolved": aim.resolved,
+            "listed": aim.listed and list(aim.listed),
+            "problem": aim.problem,
         },
     ).one_or_none()
-    if row is not None:
-        return Accepted(command.account, command.id, row.seq, fresh=True)
-    return _republished(connection, command, body, digest, door)
+    if row is None:
+        return _republished(connection, command, digest, door)
+    if aim.rows and row.state == "accepted":
+        bulk.aim_rows(connection, command.account, row.seq, aim.rows)
+    return Accepted(command.account, command.id, row.seq, fresh=True, bulk=aim.bulk)
 
+
+class _Aim(NamedTuple):
+    """Whom a command is for: at once, or in chunks once it is resolved."""
+
+    targets: int = 0
+    customers: tuple[str, ...] = ()
+    bulk: bool = True
+    resolved: bool = False
+    listed: tuple[str, ...] | None = None
+    rows: list[AimedRow] | None = None
+    problem: str | None = None
+
+
+def _aim(command: Command, bulk_from: int) -> _Aim:
+    match command:
+        case ImportCustomers():
+            try:
+                rows = aim_rows(command)
+            except CustomerListError as error:
+                return _Aim(resolved=True, problem=f"The list can't be imported. {error}")
+            names = tuple(row.customer for row in rows if row.refusal is None)
+            return _Aim(len(rows), names, resolved=True, rows=rows)
+        case CustomerCommand(customers=Filter()):
+            return _Aim()
+        case CustomerCommand(customers=tuple(listed)) if len(listed) > bulk_from:
+            return _Aim(len(listed), listed=listed)
+        case CustomerCommand(customers=tuple(listed)):
+            return _Aim(len(listed), listed, bulk=False)
+        case _:
+            return _Aim(bulk=False)
+
+
+_AHEAD = (
+    "Its issued_at is more than five minutes ahead of this server's clock, so its order can't be "
+    "known. Correct the sender's clock, and send it again under another id."
+)
 
 _ACCEPT = """
     WITH accepted AS (
         INSERT INTO commands AS c
-               (account, command, kind, body, digest, door, issued_at, state, problem, targets)
+               (account, command, kind, body, digest, door, issued_at, state, problem, done_at,
+                targets, bulk, listed, resolved_at)
         SELECT :account, :command, :kind, CAST(:body AS jsonb), :digest, :door, :issued_at,
-               CASE WHEN ahead THEN 'refused' ELSE 'accepted' END,
-               CASE WHEN ahead THEN 'Its issued_at is more than five minutes ahead of this '
-                   'server''s clock, so its order can''t be known. Correct the sender''s clock, '
-                   'and send it again under another id.' END,
-               CASE WHEN ahead THEN 0 ELSE :targets END
-        FROM (SELECT coalesce(CAST(:issued_at AS timestamptz)
-                              > clock_timestamp() + CAST(:ahead_allowed AS interval), false)
-                     AS ahead) AS clock
+               CASE WHEN problem IS NULL THEN 'accepted' ELSE 'refused' END, problem,
+               CASE WHEN problem IS NOT NULL THEN clock_timestamp() END,
+               CASE WHEN problem IS NULL THEN :targets ELSE 0 END, :bulk,
+               CASE WHEN problem IS NULL THEN CAST(:listed AS text[]) END,
+               CASE WHEN :bulk AND (:resolved OR problem IS NOT NULL) THEN clock_timestamp() END
+        FROM (SELECT coalesce(CAST(:problem AS text),
+                  CASE WHEN CAST(:issued_at AS timestamptz)
+                            > clock_timestamp() + CAST(:ahead_allowed AS interval)
+                       THEN CAST(:ahead AS text) END) AS problem) AS judged
         ON CONFLICT (account, command) DO UPDATE SET
                kind = excluded.kind, body = excluded.body, raw = NULL, digest = excluded.digest,
                door = excluded.door, issued_at = excluded.issued_at,
                received_at = clock_timestamp(), state = excluded.state, problem = excluded.problem,
-               targets = excluded.targets, seq = DEFAULT
+               done_at = excluded.done_at, targets = excluded.targets, bulk = excluded.bulk,
+               listed = excluded.listed, resolved_at = excluded.resolved_at, seq = DEFAULT
            WHERE c.state = 'quarantined'  -- the corrected command takes its id's place
         RETURNING account, seq, state
+    ), named AS (
+        SELECT customer FROM unnest(CAST(:customers AS text[])) AS customer
     ), aimed AS (
         INSERT INTO command_targets (account, customer, seq)
-        SELECT account, customer, seq FROM accepted, unnest(CAST(:customers AS text[])) AS customer
-        WHERE state = 'accepted'
+        SELECT account, customer, seq FROM accepted, named WHERE state = 'accepted' AND NOT :bulk
+    ), earlier AS (
+        -- A list before this one that has not all of its targets yet: whom both name comes first
+        -- there, so that no customer's commands overtake one another.
+        INSERT INTO command_targets (account, customer, seq, bulk)
+        SELECT c.account, customer, c.seq, true
+        FROM commands c CROSS JOIN LATERAL unnest(c.listed) AS customer
+        WHERE c.account = :account AND c.state = 'accepted' AND c.bulk
+          AND c.resolved_at IS NULL AND customer = ANY(CAST(:customers AS text[]))
+        ON CONFLICT DO NOTHING
     )
-    SELECT seq FROM accepted
+    SELECT seq, state FROM accepted
 """
 
 
-def _republished(
-    connection: Connection, command: Command, body: str, digest: str, door: str
-) -> Accepted:
+def _republished(connection: Connection, command: Command, digest: str, door: str) -> Accepted:
     first = connection.execute(
-        text("SELECT seq, digest FROM commands WHERE account = :account AND command = :command"),
+        text(
+            "SELECT seq, digest, bulk FROM commands WHERE account = :account AND command = :command"
+        ),
         {"account": command.account, "command": command.id},
     ).one()
     set_aside_as = None
     if first.digest != digest:
         set_aside_as = quarantine(
             connection,
-            raw=body,
+            raw=command.model_dump_json(exclude_unset=True),
             door=door,
             account=command.account,
             command=f"{command.id}#{digest[:12]}",
@@ -127,7 +205,14 @@ def _republished(
             problem=f"The id {command.id} was given to another command before. Ids are given "
             "once: send this one with an id of its own.",
         )
-    return Accepted(command.account, command.id, first.seq, fresh=False, set_aside_as=set_aside_as)
+    return Accepted(
+        command.account,
+        command.id,
+        first.seq,
+        fresh=False,
+        bulk=first.bulk,
+        set_aside_as=set_aside_as,
+    )
 
 
 def quarantine(
@@ -205,7 +290,7 @@ def setup_waiting(connection: Connection, account: str) -> list[int]:
     rows = connection.execute(
         text(
             "SELECT seq FROM commands WHERE account = :account "
-            "AND state = 'accepted' AND targets = 0 ORDER BY seq"
+            "AND state = 'accepted' AND targets = 0 AND NOT bulk ORDER BY seq"
         ),
         {"account": account},
     )
@@ -213,11 +298,16 @@ def setup_waiting(connection: Connection, account: str) -> list[int]:
 
 
 def customers_waiting(connection: Connection, account: str, limit: int) -> list[str]:
-    """Customers of the account for whom something waits, those of the oldest commands first."""
+    """Customers for whom single work waits, those of the oldest commands first.
+
+    What waits of bulk work for them is applied with it; who has nothing else waits for the bulk
+    queue (`storage/bulk.py`).
+    """
     rows = connection.execute(
         text(
             "SELECT DISTINCT customer FROM (SELECT customer FROM command_targets "
-            "WHERE account = :account AND state = 'waiting' ORDER BY seq LIMIT :limit) AS oldest"
+            "WHERE account = :account AND state = 'waiting' AND NOT bulk "
+            "ORDER BY seq LIMIT :limit) AS oldest"
         ),
         {"account": account, "limit": limit},
     )
@@ -229,7 +319,7 @@ def waiting_targets(connection: Connection, account: str, customers: Sequence[st
     rows = connection.execute(
         text(
             """
-            SELECT t.customer, t.seq, c.body,
+            SELECT t.customer, t.seq, t.payload, c.bulk, c.body,
                    least(coalesce(c.issued_at, c.received_at), c.received_at)
             FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
             WHERE t.account = :account AND t.customer = ANY(CAST(:customers AS text[]))
@@ -241,10 +331,10 @@ def waiting_targets(connection: Connection, account: str, customers: Sequence[st
     )
     commands: dict[int, Command] = {}
     targets = []
-    for customer, seq, body, order_at in rows:
+    for customer, seq, payload, is_bulk, body, order_at in rows:
         if seq not in commands:
-            commands[seq] = adapter().validate_python(body)
-        targets.append(Target(customer, seq, commands[seq], order_at))
+            commands[seq] = read_kept(body, bulk=is_bulk)
+        targets.append(Target(customer, seq, commands[seq], order_at, payload))
     return targets
 
 
@@ -253,7 +343,7 @@ def lock_setup(connection: Connection, account: str, seq: int) -> Command | None
     body = connection.execute(
         text(
             "SELECT body FROM commands WHERE account = :account AND seq = :seq "
-            "AND state = 'accepted' AND targets = 0 FOR UPDATE"
+            "AND state = 'accepted' AND targets = 0 AND NOT bulk FOR UPDATE"
         ),
         {"account": account, "seq": seq},
     ).scalar_one_or_none()
@@ -306,6 +396,7 @@ _WRITE_LINES = """
         UPDATE command_targets t
         SET state = line.state, code = line.code, message = line.message,
             cancelled = line.cancelled, open = line.open,
+            payload = CASE WHEN line.code = 'cannot_apply' THEN t.payload END,
             quiet_at = CASE WHEN cardinality(line.open) = 0 THEN clock_timestamp() END
         FROM line
         WHERE t.account = :account AND t.customer = line.customer AND t.seq = line.seq
@@ -323,14 +414,15 @@ _WRITE_LINES = """
         superseded = c.superseded + n.superseded,
         state = CASE
             WHEN c.applied + c.refused + c.superseded + n.applied + n.refused + n.superseded
-                 < c.targets THEN 'accepted'
+                 < c.targets OR (c.bulk AND c.resolved_at IS NULL) THEN 'accepted'
             WHEN c.applied + n.applied = c.targets THEN 'applied'
             WHEN c.applied + n.applied > 0 THEN 'partly'
             WHEN c.superseded + n.superseded = c.targets THEN 'superseded'
             ELSE 'refused' END,
         done_at = CASE
             WHEN c.applied + c.refused + c.superseded + n.applied + n.refused + n.superseded
-                 = c.targets THEN clock_timestamp() END
+                 = c.targets AND NOT (c.bulk AND c.resolved_at IS NULL)
+            THEN clock_timestamp() END
     FROM counted n WHERE c.account = :account AND c.seq = n.seq
 """
 
@@ -379,17 +471,18 @@ def replay(connection: Connection, account: str, command: str) -> bool:
     )
 
 
-def accounts_waiting(connection: Connection) -> list[str]:
-    """Accounts with commands not applied yet, found by skipping from one to the next."""
+def accounts_waiting(connection: Connection, *, bulk: bool) -> list[str]:
+    """Accounts with single or bulk commands not applied yet, skipping from one to the next."""
+    waits = f"c.state = 'accepted' AND {'c.bulk' if bulk else 'NOT c.bulk'}"
     rows = connection.execute(
         text(
-            """
+            f"""
             WITH RECURSIVE waiting AS (
-                (SELECT account FROM commands WHERE state = 'accepted' ORDER BY account LIMIT 1)
+                (SELECT account FROM commands c WHERE {waits} ORDER BY account LIMIT 1)
                 UNION ALL
                 SELECT later.account FROM waiting, LATERAL (
                     SELECT c.account FROM commands c
-                    WHERE c.state = 'accepted' AND c.account > waiting.account
+                    WHERE {waits} AND c.account > waiting.account
                     ORDER BY c.account LIMIT 1
                 ) later
             )

@@ -1,6 +1,6 @@
 """What commands came to: the answer to whoever sent one."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,6 +17,32 @@ class RefusedLine(BaseModel):
     message: str
 
 
+class Progress(NamedTuple):
+    """How far a command is, by its own row alone: what a waiter looks at again and again."""
+
+    account: str
+    command: str
+    state: CommandState
+    bulk: bool
+    targets: int
+    applied: int
+    refused: int
+    superseded: int
+    resolved: bool
+
+    @property
+    def done(self) -> bool:
+        return self.state is not CommandState.ACCEPTED
+
+    @property
+    def decided(self) -> int:
+        """For how many customers it is over."""
+        return self.applied + self.refused + self.superseded
+
+
+REFUSALS_SHOWN = 100
+
+
 class Outcome(BaseModel):
     """A command's outcome so far. `quiet_at` is set once every silenced customer is quiet."""
 
@@ -28,6 +54,7 @@ class Outcome(BaseModel):
     done_at: datetime | None
     targets: int
     applied: int
+    refused: int
     superseded: int
     cancelled: int
     started: int
@@ -35,6 +62,7 @@ class Outcome(BaseModel):
     quiet_at: datetime | None
     unquiet: SkipJsonSchema[int] = Field(exclude=True)
     refusals: list[RefusedLine]
+    """The first 100 of those refused and superseded, by customer; `read_refusals` has them all."""
 
     @property
     def done(self) -> bool:
@@ -61,7 +89,7 @@ Name = tuple[str, str]
 """A command's account and id."""
 
 
-class Progress(NamedTuple):
+class Reached(NamedTuple):
     """What somebody who waits for a command wants to know."""
 
     done: bool
@@ -74,10 +102,10 @@ def read_outcomes(connection: Connection, names: Collection[Name]) -> dict[Name,
     return {(outcome.account, outcome.id): outcome for outcome in found}
 
 
-def read_progress(connection: Connection, names: Collection[Name]) -> dict[Name, Progress]:
+def read_reached(connection: Connection, names: Collection[Name]) -> dict[Name, Reached]:
     """How far many commands are, for a fraction of what their outcomes cost."""
-    rows = connection.execute(text(_PROGRESS), _asked(names))
-    return {(account, command): Progress(*rest) for account, command, *rest in rows}
+    rows = connection.execute(text(_REACHED), _asked(names))
+    return {(account, command): Reached(*rest) for account, command, *rest in rows}
 
 
 def _asked(names: Collection[Name]) -> dict[str, object]:
@@ -93,13 +121,50 @@ _ASKED = """
              WHERE account = asked.account AND command = asked.command OFFSET 0) AS c
 """
 
-_PROGRESS = f"""
+_REACHED = f"""
     SELECT c.account, c.command, c.state <> 'accepted',
            c.state = 'accepted' OR EXISTS (
                SELECT 1 FROM command_targets t WHERE t.account = c.account AND t.seq = c.seq
                AND t.open IS NOT NULL AND t.quiet_at IS NULL)
     FROM {_ASKED}
 """
+
+
+def read_progress(connection: Connection, names: Sequence[tuple[str, str]]) -> list[Progress]:
+    """How far these commands (account, id) are, in the order given; who is not ours is left out."""
+    accounts, commands = zip(*names, strict=True) if names else ((), ())
+    rows = connection.execute(
+        text(
+            """
+            SELECT c.account, c.command, c.state, c.bulk, c.targets, c.applied, c.refused,
+                   c.superseded, NOT c.bulk OR c.resolved_at IS NOT NULL
+            FROM unnest(CAST(:accounts AS text[]), CAST(:commands AS text[]))
+                 WITH ORDINALITY AS asked (account, command, n)
+            JOIN commands c USING (account, command) ORDER BY asked.n
+            """
+        ),
+        {"accounts": list(accounts), "commands": list(commands)},
+    )
+    return [Progress(row[0], row[1], CommandState(row[2]), *row[3:]) for row in rows]
+
+
+def read_refusals(
+    connection: Connection, account: str, command: str, after: str, limit: int
+) -> list[RefusedLine]:
+    """The next lines refused or superseded, by customer, after one."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT t.customer, t.code, t.message
+            FROM commands c JOIN command_targets t ON t.account = c.account AND t.seq = c.seq
+            WHERE c.account = :account AND c.command = :command AND t.customer > :after
+              AND t.state IN ('refused', 'superseded')
+            ORDER BY t.customer LIMIT :limit
+            """
+        ),
+        {"account": account, "command": command, "after": after, "limit": limit},
+    ).mappings()
+    return [RefusedLine(**row) for row in rows]
 
 
 def find_outcomes(connection: Connection, command: str, account: str | None) -> list[Outcome]:
@@ -130,7 +195,7 @@ def _outcomes(
     connection: Connection, condition: str, *, source: str = "commands c", **values: object
 ) -> list[Outcome]:
     statement = _OUTCOMES.format(source=source, condition=condition)
-    rows = connection.execute(text(statement), values).mappings()
+    rows = connection.execute(text(statement), {**values, "shown": REFUSALS_SHOWN}).mappings()
     return [_outcome(dict(row)) for row in rows]
 
 
@@ -145,18 +210,20 @@ def _outcome(row: dict[str, Any]) -> Outcome:
 
 _OUTCOMES = """
     SELECT c.command AS id, c.account, c.kind, c.state, c.received_at, c.done_at, c.targets,
-           c.applied, c.superseded, c.problem, t.cancelled, t.started, t.unknown,
+           c.applied, c.refused, c.superseded, c.problem, t.cancelled, t.started, t.unknown,
            CASE WHEN c.state <> 'accepted' AND t.watched > 0 AND t.watched = t.quiet
                 THEN t.quiet_at END AS quiet_at, t.watched - t.quiet AS unquiet,
-           t.refusals
+           CASE WHEN c.refused + c.superseded > 0 THEN (
+               SELECT jsonb_agg(to_jsonb(line)) FROM (
+                   SELECT customer, code, message FROM command_targets t
+                   WHERE t.account = c.account AND t.seq = c.seq
+                     AND t.state IN ('refused', 'superseded')
+                   ORDER BY customer LIMIT :shown) AS line) END AS refusals
     FROM {source} CROSS JOIN LATERAL (
         SELECT coalesce(sum(cancelled), 0) AS cancelled,
                coalesce(sum(cardinality(open)), 0) AS started,
                coalesce(sum(unknown), 0) AS unknown,
-               count(open) AS watched, count(quiet_at) AS quiet, max(quiet_at) AS quiet_at,
-               jsonb_agg(jsonb_build_object('customer', customer, 'code', code,
-                         'message', message) ORDER BY customer)
-                   FILTER (WHERE state IN ('refused', 'superseded')) AS refusals
+               count(open) AS watched, count(quiet_at) AS quiet, max(quiet_at) AS quiet_at
         FROM command_targets t WHERE t.account = c.account AND t.seq = c.seq
     ) t
     WHERE {condition}

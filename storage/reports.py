@@ -135,8 +135,9 @@ def queues(connection: Connection, account: str | None) -> Rows:
                 SELECT account, channel, NULL, NULL FROM started
             ) AS q GROUP BY q.account, q.channel
             UNION ALL
-            SELECT account, 'lifecycle', count(*), min(received_at), 0, 0
-            FROM commands WHERE state = 'accepted' GROUP BY account
+            SELECT account, CASE WHEN bulk THEN 'bulk' ELSE 'lifecycle' END, count(*),
+                   min(received_at), 0, 0
+            FROM commands WHERE state = 'accepted' GROUP BY account, bulk
         ) AS all_queues
         WHERE CAST(:account AS text) IS NULL OR account = :account
         ORDER BY account, queue

@@ -89,16 +89,19 @@ _END = """
         SELECT :account, enrolment, step, customer, channel, 'cancelled', :reason, planned_at,
                :now, attempts FROM unsent
         RETURNING customer
+    ), cancelled AS (
+        SELECT customer, count(*) AS cancelled FROM ledger GROUP BY customer
     ), ended AS (
         UPDATE enrolments e SET slot = NULL, held = NULL, ended_at = :now, end_reason = :reason
         FROM ending WHERE e.account = ending.account AND e.enrolment = ending.enrolment
-        RETURNING e.customer
+        RETURNING e.customer, e.enrolment
     )
-    SELECT customer, count(*) AS ended,
-           (SELECT count(*) FROM ledger l WHERE l.customer = ended.customer) AS cancelled,
-           (SELECT array_agg(s.send ORDER BY s.send) FROM started s JOIN ending e
-                USING (account, enrolment) WHERE e.customer = ended.customer) AS open
-    FROM ended GROUP BY customer
+    SELECT customer, count(*) AS ended, coalesce(max(cancelled), 0) AS cancelled,
+           array_agg(s.send ORDER BY s.send) FILTER (WHERE s.send IS NOT NULL) AS open
+    FROM ended LEFT JOIN cancelled USING (customer)
+    LEFT JOIN LATERAL (SELECT send FROM started s WHERE s.account = :account
+                           AND s.enrolment = ended.enrolment OFFSET 0) s ON true
+    GROUP BY customer
 """
 
 

@@ -324,12 +324,32 @@ commands = Table(
     Column("refused", Integer, nullable=False, server_default="0"),
     Column("superseded", Integer, nullable=False, server_default="0"),
     Column("done_at", Moment),
+    Column(
+        "bulk",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="applied in chunks on a queue of its own",
+    ),
+    Column("resolved_at", Moment, comment="of a bulk one: since when it has all its targets"),
+    Column("resolved_to", Text, comment="how far that is: a customer, or a number of the list"),
+    Column("listed", ARRAY(Text), comment="a list that has not all of its targets yet"),
     PrimaryKeyConstraint("account", "command"),
     UniqueConstraint("account", "seq"),
     one_of("state", CommandState),
     CheckConstraint("applied + refused + superseded <= targets", name="targets_counted_once"),
     # What is not applied yet; the past does not slow it.
     Index("commands_accepted_idx", "account", "seq", postgresql_where=text("state = 'accepted'")),
+    # Single and bulk work, each found without a look at the other.
+    Index(
+        "commands_single_idx",
+        "account",
+        "seq",
+        postgresql_where=text("state = 'accepted' AND NOT bulk"),
+    ),
+    Index(
+        "commands_bulk_idx", "account", "seq", postgresql_where=text("state = 'accepted' AND bulk")
+    ),
     # Set-up commands come before the customers' commands that follow them.
     Index(
         "commands_setup_idx",
@@ -359,9 +379,15 @@ command_targets = Table(
     Column("open", ARRAY(BigInteger), comment="sends started before the silence; null: no silence"),
     Column("unknown", Integer, nullable=False, server_default="0"),
     Column("quiet_at", Moment),
+    Column("bulk", Boolean, nullable=False, server_default=text("false")),
+    Column("payload", JSONB, comment="an import's row: personal, gone once it is applied"),
     PrimaryKeyConstraint("account", "customer", "seq"),
     ForeignKeyConstraint(["account", "seq"], ["commands.account", "commands.seq"]),
     one_of("state", ("waiting", "applied", "refused", "superseded")),
+    # What can't be applied keeps its row for the replay.
+    CheckConstraint(
+        "payload IS NULL OR state = 'waiting' OR code = 'cannot_apply'", name="payload_gone"
+    ),
     # A customer's commands not applied yet, in order.
     Index(
         "command_targets_waiting_idx",
@@ -372,6 +398,20 @@ command_targets = Table(
     ),
     # All that waits in an account, in order.
     Index("command_targets_next_idx", "account", "seq", postgresql_where=text("state = 'waiting'")),
+    # The same for single and for bulk work alone; bulk goes on from where its turn came to.
+    Index(
+        "command_targets_single_idx",
+        "account",
+        "seq",
+        postgresql_where=text("state = 'waiting' AND NOT bulk"),
+    ),
+    Index(
+        "command_targets_bulk_idx",
+        "account",
+        "seq",
+        "customer",
+        postgresql_where=text("state = 'waiting' AND bulk"),
+    ),
     Index("command_targets_seq_idx", "account", "seq", "customer"),
     # What the sweep watches until it is quiet.
     Index(

@@ -11,11 +11,13 @@ from sqlalchemy import text
 
 from channels.configure import channel_from_urls
 from config.machine_time import Deadline
+from domain.commands import BULK_FROM
 from domain.message import Channel
 from storage import outcomes
 from storage.database import Engine
 from storage.outcomes import Outcome
 from storage.starts import due_queues
+from workers.bulk import apply_bulk
 from workers.delivery import Delivery, deliver
 from workers.desk import Desk
 from workers.intake import accept_raw
@@ -57,6 +59,8 @@ class Layby:
         self.now = START
         self._ids = count(first)  # of the command that comes first
         self._seqs: dict[str, int] = {}
+        self._bulk = False
+        self.bulk_from = BULK_FROM
         desks = {
             channel: Desk(channel_from_urls(f"file://{outbox}", channel)) for channel in Channel
         }
@@ -73,14 +77,18 @@ class Layby:
         """Put a command into the inbox without applying it; returns its id."""
         command = {"id": f"cmd-{next(self._ids)}", "account": self.account, "kind": kind, **fields}
         with self.engine.begin() as connection:
-            accepted = accept_raw(connection, json.dumps(command, default=str).encode(), "test")
+            read = json.dumps(command, default=str).encode()
+            accepted = accept_raw(connection, read, "test", bulk_from=self.bulk_from)
         if accepted is not None:
+            self._bulk |= accepted.bulk
             self._seqs[accepted.command] = accepted.seq
         return str(command["id"])
 
     def apply(self, command: str) -> Outcome:
-        """Apply what waits, as the lifecycle worker does."""
+        """Apply what waits, as the lifecycle worker and then the bulk worker do."""
         apply_waiting(self.engine, self.account)
+        if self._bulk:
+            apply_bulk(self.engine, self.account)
         return self.outcome(command)
 
     def send(self, kind: str, **fields: Any) -> Outcome:

@@ -14,7 +14,7 @@ from anyio import CapacityLimiter, to_thread
 
 from storage import outcomes
 from storage.database import DatabaseError, Engine, PoolExhaustedError
-from storage.outcomes import Name, Outcome, Progress
+from storage.outcomes import Name, Outcome, Reached
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -34,7 +34,7 @@ class Until(StrEnum):
     QUIET = "quiet"
     """The same, and nothing that it silenced is in progress any more."""
 
-    def reached(self, progress: Progress) -> bool:
+    def reached(self, progress: Reached) -> bool:
         return progress.done if self is Until.DONE else not progress.awaits_quiet
 
 
@@ -59,7 +59,7 @@ class _Waiter:
         self.missing = set(names)
         self.answer: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
 
-    def look_at(self, asked: set[Name], progress: dict[Name, Progress]) -> None:
+    def look_at(self, asked: set[Name], progress: dict[Name, Reached]) -> None:
         """Strike off what has come so far; what is not ours (any more) is not waited for."""
         for name in self.missing & asked:
             if name not in progress or self.until.reached(progress[name]):
@@ -137,10 +137,10 @@ class Waiters:
                     {name: found[name] for name in waiter.names if name in found}
                 )
 
-    def _progress(self, names: set[Name]) -> dict[Name, Progress]:
+    def _progress(self, names: set[Name]) -> dict[Name, Reached]:
         self.queries += 1
         with self._engine.connect() as connection:
-            return outcomes.read_progress(connection, names)
+            return outcomes.read_reached(connection, names)
 
     def _outcomes(self, names: set[Name]) -> Found:
         with self._engine.connect() as connection:

@@ -5,7 +5,8 @@ from dramatiq.brokers.redis import RedisBroker
 
 from domain.message import Channel
 from storage.database import Engine
-from workers.broker import APPLY, LIFECYCLE, RedisBell
+from workers.broker import APPLY, BULK, LIFECYCLE, RedisBell
+from workers.bulk import apply_bulk
 from workers.delivery import Delivery, deliver
 from workers.lifecycle import apply_waiting
 
@@ -23,6 +24,23 @@ def declare_lifecycle(broker: RedisBroker, bell: RedisBell, engine: Engine) -> N
                 bell.due(account, channel.value)
 
     dramatiq.actor(actor_name=APPLY, queue_name=LIFECYCLE, broker=broker)(apply)
+
+
+def declare_bulk(broker: RedisBroker, bell: RedisBell, engine: Engine) -> None:
+    """The actor that applies bulk commands."""
+
+    def apply(account: str) -> None:
+        applied = apply_bulk(engine, account)
+        # Only now: two workers on one account would wait for each other at every chunk. A ring
+        # that is lost by it costs a tick.
+        bell.answered(f"{BULK}:{account}")
+        if applied.more:
+            bell.waiting(account, bulk=True)
+        if applied.travelled:
+            for channel in Channel:
+                bell.due(account, channel.value)
+
+    dramatiq.actor(actor_name=BULK, queue_name=BULK, broker=broker)(apply)
 
 
 def declare_delivery(broker: RedisBroker, bell: RedisBell, delivery: Delivery) -> None:

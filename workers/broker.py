@@ -17,6 +17,7 @@ from redis.retry import Retry
 log = structlog.get_logger()
 
 LIFECYCLE = "lifecycle"
+BULK = "bulk"
 APPLY = "apply_waiting"
 
 _RING_LIVES_SECONDS = 5
@@ -30,8 +31,8 @@ class BrokerUnreachableError(Exception):
 class Bell(Protocol):
     """What rings for work. Failing to ring is no error: the next tick rings again."""
 
-    def waiting(self, account: str) -> None:
-        """Commands of an account wait to be applied."""
+    def waiting(self, account: str, *, bulk: bool = False) -> None:
+        """Commands of an account wait to be applied: single ones, or bulk ones."""
 
     def due(self, account: str, channel: str) -> None:
         """Sends of an account are due on a channel."""
@@ -85,7 +86,7 @@ def make_broker(client: redis.Redis) -> RedisBroker:
     broker = RedisBroker(  # type: ignore[no-untyped-call] # dramatiq's own is untyped
         client=client, namespace="layby", middleware=middleware, dead_message_ttl=60_000
     )
-    for queue in (LIFECYCLE, "email", "sms"):
+    for queue in (LIFECYCLE, BULK, "email", "sms"):
         broker.declare_queue(queue)
     return broker
 
@@ -97,14 +98,15 @@ class RedisBell:
         self._broker = broker
         self._client: redis.Redis = broker.client
 
-    def waiting(self, account: str) -> None:
-        self._ring(f"{LIFECYCLE}:{account}", LIFECYCLE, APPLY, account)
+    def waiting(self, account: str, *, bulk: bool = False) -> None:
+        queue, actor = (BULK, BULK) if bulk else (LIFECYCLE, APPLY)
+        self._ring(f"{queue}:{account}", queue, actor, account)
 
     def due(self, account: str, channel: str) -> None:
         self._ring(f"{channel}:{account}", channel, channel, account, channel)
 
     def answered(self, what: str) -> None:
-        """Whoever begins the work lets the next ring through, before it looks for work."""
+        """Lets the next ring through: before one looks for work, or else a ring can be lost."""
         try:
             self._client.delete(f"layby:ring:{what}")
         except redis.RedisError as error:

@@ -16,7 +16,7 @@ from typing import Any
 import redis
 import structlog
 
-from domain.commands import UnreadableCommandError, read_command
+from domain.commands import BULK_FROM, UnreadableCommandError, read_command
 from storage import inbox
 from storage.database import Connection, DatabaseError, Engine, first_line, is_lost, transact
 from storage.inbox import Accepted
@@ -135,14 +135,16 @@ def _accept_or_set_aside(connection: Connection, fields: dict[bytes, bytes]) -> 
         return None
 
 
-def accept_raw(connection: Connection, raw: bytes, door: str) -> Accepted | None:
+def accept_raw(
+    connection: Connection, raw: bytes, door: str, *, bulk_from: int = BULK_FROM
+) -> Accepted | None:
     """Accept a command as it came, or keep it in quarantine (None)."""
     try:
         command = read_command(raw)
     except UnreadableCommandError as error:
         quarantined(connection, _text(raw), door, f"It can't be read: {error}")
         return None
-    return inbox.accept(connection, command, door)
+    return inbox.accept(connection, command, door, bulk_from=bulk_from)
 
 
 def quarantined(connection: Connection, raw: str, door: str, problem: str) -> str:

@@ -18,7 +18,9 @@ from domain.commands import (
     AssignSchedule,
     Command,
     CommandState,
+    CustomerCommand,
     IfFull,
+    ImportCustomers,
     MoveToDirectory,
     Pause,
     Purge,
@@ -29,9 +31,20 @@ from domain.commands import (
     UpdateCustomer,
 )
 from domain.customer import CustomerState
-from domain.journey import ENDS_SILENCE, SILENCING, Place, allowed, wrong_place
-from domain.refusal import Refusal
-from storage import accounts, customers, inbox, journal, silence
+from domain.customer_filter import Filter
+from domain.import_rows import at_row
+from domain.journey import (
+    ENDS_SILENCE,
+    SILENCING,
+    Place,
+    allowed,
+    changed_in,
+    no_longer_matches,
+    not_all,
+    wrong_place,
+)
+from domain.refusal import Refusal, unknown_account
+from storage import accounts, bulk, customers, filters, inbox, journal, silence
 from storage.database import (
     Connection,
     DatabaseError,
@@ -44,6 +57,7 @@ from storage.database import (
 from storage.inbox import Line, Target
 from storage.journal import Entry
 from workers import profiles, schedules, setup
+from workers.resolving import resolve
 from workers.work import Work
 
 log = structlog.get_logger()
@@ -57,6 +71,14 @@ TURN_SECONDS = 2
 
 class RoomTakenError(Exception):
     """Others took the plan's last places while we decided: begin the transaction anew."""
+
+
+class TogetherError(Exception):
+    """Commands that ask for all or none are due: all that they wait for is to be held first."""
+
+    def __init__(self, seqs: frozenset[int]) -> None:
+        super().__init__()
+        self.seqs = seqs
 
 
 class Applied(NamedTuple):
@@ -74,10 +96,11 @@ def apply_waiting(engine: Engine, account: str) -> Applied:
     travelled = False
     while not turn.passed:
         with engine.connect() as connection:
-            set_up = inbox.setup_waiting(connection, account)
+            # In this order: what set-up came before these is seen.
             waiting = inbox.customers_waiting(connection, account, CHUNK)
+            set_up = inbox.setup_waiting(connection, account)
         for seq in set_up:
-            travelled |= _apply_set_up(engine, account, seq)
+            travelled |= apply_set_up(engine, account, seq)
         if waiting:
             apply_to(engine, account, waiting)
         elif not set_up:
@@ -85,7 +108,8 @@ def apply_waiting(engine: Engine, account: str) -> Applied:
     return Applied(travelled, more=True)
 
 
-def _apply_set_up(engine: Engine, account: str, seq: int) -> bool:
+def apply_set_up(engine: Engine, account: str, seq: int) -> bool:
+    """Apply a set-up command, if it still waits; True: a test clock travelled."""
     try:
         return transact(engine, partial(setup.apply, account=account, seq=seq))
     except Exception as error:
@@ -98,22 +122,51 @@ def _apply_set_up(engine: Engine, account: str, seq: int) -> bool:
         return False
 
 
-def apply_to(engine: Engine, account: str, names: list[str]) -> None:
-    """Apply all that waits for these customers; what can't be applied is set aside alone."""
+def apply_to(
+    engine: Engine, account: str, names: list[str], together: frozenset[int] = frozenset()
+) -> None:
+    """Apply all that waits for these customers; what can't be applied is set aside alone.
+
+    `together`: commands that ask for all or none, whose customers are all among these.
+    """
     try:
-        transact(engine, partial(_apply, account_id=account, names=names))
+        transact(engine, partial(_apply, account_id=account, names=names, together=together))
     except (RoomTakenError, customers.AppearedError):
-        apply_to(engine, account, names)
+        apply_to(engine, account, names, together)
+    except TogetherError as due:
+        seqs = together | due.seqs
+        apply_to(engine, account, _all_of(engine, account, seqs, names), seqs)
     except Exception as error:
         if _is_passing(error):
             raise
-        if len(names) > 1:
+        if together:
+            log.exception("cannot_apply", account=account, seqs=sorted(together))
+            problem = _cannot_apply(f"{len(names)} customers together", error)
+            transact(engine, lambda c: _set_aside_together(c, account, together, problem))
+            apply_to(engine, account, names)
+        elif len(names) > 1:
             for name in names:
                 apply_to(engine, account, [name])
         else:
             log.exception("cannot_apply", account=account, customer=names[0])
             problem = _cannot_apply(f"customer {names[0]}", error)
             transact(engine, lambda c: inbox.set_aside(c, account, names[0], problem))
+
+
+def _all_of(engine: Engine, account: str, seqs: frozenset[int], names: list[str]) -> list[str]:
+    for seq in sorted(seqs):
+        resolve(engine, account, seq)
+    with engine.connect() as connection:
+        return sorted({*names, *bulk.members(connection, account, sorted(seqs))})
+
+
+def _set_aside_together(
+    connection: Connection, account: str, seqs: frozenset[int], problem: str
+) -> None:
+    for seq in sorted(seqs):
+        names = bulk.members(connection, account, [seq])
+        lines = [Line(name, seq, "refused", inbox.CANNOT_APPLY, problem) for name in names]
+        inbox.write_lines(connection, account, lines)
 
 
 def _is_passing(error: Exception) -> bool:
@@ -128,11 +181,16 @@ def _cannot_apply(whom: str, error: Exception) -> str:
     )
 
 
-def _apply(connection: Connection, account_id: str, names: list[str]) -> None:
+def _apply(
+    connection: Connection, account_id: str, names: list[str], together: frozenset[int]
+) -> None:
     customers.lock(connection, account_id, names)
     waiting = inbox.waiting_targets(connection, account_id, names)
     if not waiting:
         return
+    whole = frozenset(target.seq for target in waiting if target.all_or_none)
+    if not whole <= together:
+        raise TogetherError(whole)
     known = accounts.read_account_and_room(connection, account_id)
     if known is None:
         inbox.write_lines(connection, account_id, [_no_account(target) for target in waiting])
@@ -150,11 +208,17 @@ def _apply(connection: Connection, account_id: str, names: list[str]) -> None:
 
 
 def _turns(waiting: list[Target]) -> Iterator[list[Target]]:
-    """Each customer's first command, then each one's second, …; in a turn, by command."""
+    """Each customer's first command, then each one's second, …; in a turn, by command.
+
+    One that asks for all or none has its turn when it is the first of all of its customers.
+    """
     while waiting:
         first = {target.customer: target for target in reversed(waiting)}
-        yield sorted(first.values(), key=lambda target: (target.seq, target.customer))
-        waiting = [target for target in waiting if first[target.customer] is not target]
+        behind = {target.seq for target in waiting if first[target.customer] is not target}
+        turn = [one for one in first.values() if not (one.all_or_none and one.seq in behind)]
+        yield sorted(turn, key=lambda target: (target.seq, target.customer))
+        taken = {(target.customer, target.seq) for target in turn}
+        waiting = [target for target in waiting if (target.customer, target.seq) not in taken]
 
 
 def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerState]) -> None:
@@ -163,7 +227,7 @@ def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerStat
     if first.command.kind in SILENCING:
         names = [target.customer for target in targets]
         customers.mark_silenced(work.connection, work.account.account, names, first.order_at)
-    here = list(_admitted(work, targets, states))
+    here = _whole(work, targets, list(_admitted(work, targets, states)))
     if not here:
         return
     seq = first.seq
@@ -176,6 +240,8 @@ def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerStat
             purge(work, seq, here)
         case AddCustomer() as command:
             profiles.add(work, seq, command, here)
+        case ImportCustomers() as command:
+            profiles.import_rows(work, seq, command, here, targets)
         case UpdateCustomer() as command:
             profiles.update(work, seq, command, here)
         case Pause():
@@ -193,21 +259,55 @@ def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerStat
 
 
 def _admitted(
-    work: Work, targets: Iterable[Target], states: dict[str, CustomerState]
+    work: Work, targets: list[Target], states: dict[str, CustomerState]
 ) -> Iterator[CustomerState]:
-    for seq, command, state, order_at in (
-        (t.seq, t.command, states[t.customer], t.order_at) for t in targets
-    ):
+    fitting = _fitting(work, targets)
+    for target in targets:
+        command, state = target.command, states[target.customer]
         if not allowed(command.kind, state.place):
-            work.refused(seq, state, wrong_place(command.kind, state.customer, state.place))
+            refusal = wrong_place(command.kind, state.customer, state.place)
+            work.refused(target.seq, state, _at_row(target, refusal))
         elif (
             command.kind in ENDS_SILENCE
             and state.silenced_at is not None
-            and state.silenced_at > order_at
+            and state.silenced_at > target.order_at
         ):
-            work.refused(seq, state, _superseded(command, state), superseded=True)
+            work.refused(target.seq, state, _superseded(command, state), superseded=True)
+        elif fitting is not None and state.customer not in fitting:
+            asked = command.customers.conditions  # type: ignore[union-attr] # it is a filter's
+            refusal = no_longer_matches(command.kind, state.customer, asked)
+            work.refused(target.seq, state, refusal)
         else:
             yield state
+
+
+def _fitting(work: Work, targets: list[Target]) -> set[str] | None:
+    """Who still fits the filter that took them, looked at under the locks; None: it is a list."""
+    command = targets[0].command
+    if not (isinstance(command, CustomerCommand) and isinstance(command.customers, Filter)):
+        return None
+    return filters.still_matching(
+        work.connection,
+        work.account.account,
+        [target.customer for target in targets],
+        filters.asked(command.customers, changed_in(command.kind), work.account.now),
+    )
+
+
+def _whole(work: Work, targets: list[Target], here: list[CustomerState]) -> list[CustomerState]:
+    """Those to whom a command is applied; nobody, if it asks for all and some are refused."""
+    refused = len(targets) - len(here)
+    if not (targets[0].all_or_none and refused):
+        return here
+    of = {target.customer: target for target in targets}
+    for state in here:
+        refusal = not_all(targets[0].command.kind, state.customer, refused)
+        work.refused(targets[0].seq, state, _at_row(of[state.customer], refusal))
+    return []
+
+
+def _at_row(target: Target, refusal: Refusal) -> Refusal:
+    return at_row(target.payload["row"], refusal) if target.payload else refusal
 
 
 def move_to_directory(
@@ -271,7 +371,7 @@ def activate(
     work: Work, seq: int, command: Activate | Reactivate, here: list[CustomerState]
 ) -> None:
     """Reserve or archived to active: a new slot, on track, on no schedule."""
-    entering = [state for state in here if work.room.take_active()]
+    entering = here[: work.room.take_active_for(len(here), whole=command.all_or_none)]
     for state in here[len(entering) :]:
         work.refused(seq, state, work.room.active_full(state.customer, command.kind.value))
     customers.give_slots(
@@ -320,11 +420,5 @@ def _superseded(command: Command, state: CustomerState) -> Refusal:
 
 
 def _no_account(target: Target) -> Line:
-    return Line(
-        target.customer,
-        target.seq,
-        "refused",
-        "unknown_account",
-        f"There is no account {target.command.account}. Create it with put_account, then send the "
-        "command again under another id.",
-    )
+    refusal = unknown_account(target.command.account)
+    return Line(target.customer, target.seq, "refused", *refusal)

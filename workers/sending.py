@@ -23,5 +23,6 @@ def accept_all(
 
 def ring_for(bell: Bell, accepted: Iterable[Accepted | None]) -> None:
     """Ring once for each account that has something new; what was there before was rung for."""
-    for account in sorted({one.account for one in accepted if one is not None and one.fresh}):
-        bell.waiting(account)
+    fresh = {(one.account, one.bulk) for one in accepted if one is not None and one.fresh}
+    for account, bulk in sorted(fresh):
+        bell.waiting(account, bulk=bulk)

@@ -7,7 +7,7 @@ snapshot shows it before or after, never between: what is found is wrong, not in
 from sqlalchemy import Connection, text
 
 from storage.audit.duplicates import DUPLICATES
-from storage.audit.inbox import COMMANDS, OUTCOMES
+from storage.audit.inbox import COMMANDS, OUTCOMES, ROWS
 from storage.audit.lost import NOTHING_LOST
 from storage.audit.model import Check, CheckResult, Violation
 from storage.audit.places import BOOKKEEPING, COUNTERS, PLACES
@@ -26,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     *COUNTERS,
     *COMMANDS,
     *BOOKKEEPING,
+    *ROWS,
 )
 
 SHOWN_AT_MOST = 100

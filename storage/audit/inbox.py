@@ -1,13 +1,16 @@
 """G2, outcomes as counted, and G7, commands: none lost, none half applied."""
 
+import json
+
 from pydantic import ValidationError
 from sqlalchemy import Row
 
-from domain.commands import CustomerCommand, adapter, in_words
+from domain.commands import Command, CustomerCommand, in_words, read_kept
 from storage.audit.model import Check
 
 _COUNTED = """
-    -- Lines and counters are written by one statement.
+    -- Lines and counters are written by one statement. A list counts its customers from the
+    -- beginning, and has them as targets once it is resolved.
     SELECT c.account, CAST(NULL AS text) AS customer,
            format('command %s counts %s applied, %s refused, %s superseded of %s; its targets are '
                   '%s, %s, %s of %s', c.command, c.applied, c.refused, c.superseded, c.targets,
@@ -21,7 +24,9 @@ _COUNTED = """
         FROM command_targets GROUP BY account, seq
     ) t USING (account, seq)
     WHERE c.applied <> coalesce(t.applied, 0) OR c.refused <> coalesce(t.refused, 0)
-       OR c.superseded <> coalesce(t.superseded, 0) OR c.targets <> coalesce(t.targets, 0)
+       OR c.superseded <> coalesce(t.superseded, 0)
+       OR CASE WHEN c.listed IS NULL THEN c.targets <> coalesce(t.targets, 0)
+               ELSE c.targets < coalesce(t.targets, 0) END
 """
 
 _TOLD = """
@@ -59,13 +64,52 @@ _FINISHED_WAITING = """
 """
 
 _ACCEPTED_FOR_NOBODY = """
-    -- Set-up commands have no targets and are not meant here.
+    -- Set-up commands have no targets and are not meant here, nor what is still being resolved.
     SELECT c.account, CAST(NULL AS text) AS customer,
            format('command %s is accepted, and nobody waits for it', c.command) AS detail
     FROM commands c
-    WHERE c.state = 'accepted' AND c.targets > 0 AND NOT EXISTS
+    WHERE c.state = 'accepted' AND (c.bulk OR c.targets > 0)
+      AND NOT (c.bulk AND c.resolved_at IS NULL) AND NOT EXISTS
         (SELECT 1 FROM command_targets t
          WHERE t.account = c.account AND t.seq = c.seq AND t.state = 'waiting')
+"""
+
+_UNRESOLVED = """
+    -- Whoever is not among the targets of a finished command is forgotten.
+    SELECT account, CAST(NULL AS text) AS customer,
+           format('command %s is %s, and does not have all of its targets', command, state)
+               AS detail
+    FROM commands
+    WHERE bulk AND (state NOT IN ('accepted', 'quarantined') AND resolved_at IS NULL
+                    OR listed IS NOT NULL AND resolved_at IS NOT NULL)
+"""
+
+_WRONG_QUEUE = """
+    -- A queue finds its work by this mark, in both tables.
+    SELECT t.account, t.customer,
+           format('command %s is %sbulk, and this customer waits for it as if it were%s',
+                  c.command, CASE WHEN c.bulk THEN '' ELSE 'not ' END,
+                  CASE WHEN t.bulk THEN '' ELSE ' not' END) AS detail
+    FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
+    WHERE t.bulk <> c.bulk
+"""
+
+_PARTED = """
+    SELECT account, CAST(NULL AS text) AS customer,
+           format('command %s asks for all or none, and was applied to %s of %s', command, applied,
+                  targets) AS detail
+    FROM commands WHERE body @> '{"all_or_none": true}' AND applied NOT IN (0, targets)
+"""
+
+_ROW_KEPT = """
+    -- A row is personal data: it is kept for as long as it can still be applied.
+    SELECT t.account, t.customer,
+           format('command %s is over for this customer, and its row is still kept', c.command)
+               AS detail
+    FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
+    WHERE t.payload IS NOT NULL AND t.state <> 'waiting' AND t.code IS DISTINCT FROM 'cannot_apply'
+       OR t.state = 'waiting' AND c.kind = 'import_customers' AND t.payload IS NULL
+       OR c.body ? 'csv'
 """
 
 _ACCEPTED_LONG_AGO = """
@@ -89,7 +133,7 @@ _NOT_KEPT = """
 
 _BODIES = """
     -- A purge takes a profile out of the commands that brought it; the rest must still parse.
-    SELECT account, CAST(NULL AS text) AS customer, command, targets,
+    SELECT account, CAST(NULL AS text) AS customer, command, targets, bulk,
            CAST(CASE WHEN kind = 'update_customer' AND state <> 'accepted'
                      THEN '{"profile": {}}' || body ELSE body END AS text) AS body
     FROM commands WHERE body IS NOT NULL
@@ -107,16 +151,23 @@ _CONTENT_TWICE = """
 def unreadable(row: Row[tuple[object, ...]]) -> str | None:
     """Say what is wrong with a body; it must be the command that its row says."""
     try:
-        command = adapter().validate_json(row.body)
+        command = read_kept(json.loads(row.body), bulk=row.bulk)
     except ValidationError as error:
         return f"command {row.command} can't be read: {in_words(error)}"
-    customers = command.customers if isinstance(command, CustomerCommand) else ()
-    if (command.account, command.id, len(customers)) == (row.account, row.command, row.targets):
+    # The targets of a bulk command are its customers, in the body's place.
+    customers: int = row.targets if row.bulk else _listed(command)
+    if (command.account, command.id, customers) == (row.account, row.command, row.targets):
         return None
     return (
         f"command {row.command} for {row.targets} customers holds the body of {command.id} of "
-        f"{command.account} for {len(customers)}"
+        f"{command.account} for {customers}"
     )
+
+
+def _listed(command: Command) -> int:
+    if isinstance(command, CustomerCommand) and isinstance(command.customers, tuple):
+        return len(command.customers)
+    return 0
 
 
 _REPORT = "Report it with `layby command show ID`; send what is still wanted under a new id."
@@ -140,11 +191,30 @@ OUTCOMES = (
     ),
     Check(
         "G2",
+        "all_or_none_parted",
+        "Was every command that asks for all or none applied to all or to none?",
+        "commands",
+        _PARTED,
+        _REPORT,
+    ),
+    Check(
+        "G2",
         "applied_unjournaled",
         "Is everything that was applied to a customer in the journal?",
         "command_targets",
         _UNJOURNALED,
         "Was the journal cut by hand? It is the customer's timeline: restore it from a backup.",
+    ),
+)
+
+ROWS = (
+    Check(
+        "bookkeeping",
+        "row_kept",
+        "Is the row of an import kept until it is applied or refused, and no longer?",
+        "command_targets",
+        _ROW_KEPT,
+        "Set the payload of that target to null, unless it waits: then import the row again.",
     ),
 )
 
@@ -164,6 +234,22 @@ COMMANDS = (
         "commands",
         _ACCEPTED_FOR_NOBODY,
         _REPORT,
+    ),
+    Check(
+        "G7",
+        "resolved_not",
+        "Has every finished bulk command all of its targets?",
+        "commands",
+        _UNRESOLVED,
+        _REPORT,
+    ),
+    Check(
+        "G7",
+        "wrong_queue",
+        "Does everybody who waits for a bulk command wait on its queue, and nobody else there?",
+        "command_targets",
+        _WRONG_QUEUE,
+        "Was it changed by hand? Set the target's mark to its command's.",
     ),
     Check(
         "G7",

@@ -56,8 +56,8 @@ def test_library_has_one_package_that_imports_it(library: str, package: str) -> 
 
 
 PURE = {
-    *("collections", "contextlib", "dataclasses", "datetime", "decimal", "enum", "functools"),
-    *("itertools", "json", "math", "operator", "re", "typing", "zoneinfo"),
+    *("collections", "contextlib", "csv", "dataclasses", "datetime", "decimal", "difflib"),
+    *("enum", "functools", "itertools", "json", "math", "operator", "re", "typing", "zoneinfo"),
     *("pydantic", "phonenumbers", "email_validator", "domain"),
 }
 DOING = {"open", "print", "input", "exec", "eval", "breakpoint"}

@@ -12,10 +12,12 @@ from domain.journey import (
     Kind,
     Place,
     allowed,
+    changed_in,
     wrong_place,
 )
 
 SET_UP = {Kind.PUT_ACCOUNT, Kind.PUT_SCHEDULE, Kind.PUT_TEMPLATE}
+ADDS = (Kind.ADD_CUSTOMER, Kind.IMPORT_CUSTOMERS)
 OF_CUSTOMERS = [kind for kind in Kind if kind not in SET_UP]
 PAIRS = [(place, kind) for kind in OF_CUSTOMERS for place in (None, *Place)]
 LISTED = set(JOURNEY) | {(place, kind) for kind, places in ALLOWED_IN.items() for place in places}
@@ -26,6 +28,7 @@ def test_journey_is_the_designs_table() -> None:
     """DESIGN, section 2; whoever changes the table changes the design."""
     assert set(JOURNEY.items()) == {
         ((None, Kind.ADD_CUSTOMER), Place.RESERVE),
+        ((None, Kind.IMPORT_CUSTOMERS), Place.RESERVE),
         ((Place.RESERVE, Kind.ACTIVATE), Place.ACTIVE),
         ((Place.ACTIVE, Kind.MOVE_TO_DIRECTORY), Place.ARCHIVED),
         ((Place.ARCHIVED, Kind.MOVE_TO_DIRECTORY), Place.ARCHIVED),
@@ -79,7 +82,7 @@ def test_every_command_of_customers_is_in_exactly_one_table() -> None:
 
 def test_refusals_codes_tell_the_three_reasons_apart() -> None:
     codes = {
-        (place is None, kind is Kind.ADD_CUSTOMER, wrong_place(kind, "c-17", place).code)
+        (place is None, kind in ADDS, wrong_place(kind, "c-17", place).code)
         for place, kind in UNLISTED
     }
     assert codes == {
@@ -120,3 +123,12 @@ EXACTLY = {
 @pytest.mark.parametrize(("kind", "place"), EXACTLY)
 def test_refusal_reads_exactly(kind: Kind, place: Place | None) -> None:
     assert wrong_place(kind, "c-17", place).message == " ".join(EXACTLY[kind, place].split())
+
+
+def test_a_filter_takes_customers_from_where_its_command_changes_something() -> None:
+    """Not those in the archive who are moved there again, nor those in reserve who can't be."""
+    assert changed_in(Kind.MOVE_TO_DIRECTORY) == {Place.ACTIVE}
+    assert changed_in(Kind.REACTIVATE) == {Place.ARCHIVED}
+    assert changed_in(Kind.PURGE) == {Place.RESERVE}
+    assert changed_in(Kind.RECORD) == set(Place)
+    assert changed_in(Kind.IMPORT_CUSTOMERS) == set()

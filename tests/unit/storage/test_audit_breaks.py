@@ -112,6 +112,15 @@ BREAKS: dict[str, Break] = {
         "WHERE customer = 'ray' AND state = 'refused'",
     ),
     "outcome_told": Break(None, f"UPDATE commands SET state = 'partly' WHERE {_PAUSE_OF_PAM}"),
+    "all_or_none_parted": Break(
+        None,
+        """
+        UPDATE command_targets t SET state = 'refused' FROM commands c
+        WHERE c.seq = t.seq AND t.customer = 'bea' AND c.kind = 'activate';
+        UPDATE commands SET applied = 1, refused = 1, state = 'partly'
+        WHERE body @> '{"all_or_none": true}'
+        """,
+    ),
     "applied_unjournaled": Break("ray", "DELETE FROM journal WHERE customer = 'ray'"),
     "constraint_gone": Break(None, "ALTER TABLE slots DROP CONSTRAINT slots_customers_fkey"),
     "delivered_twice": Break(
@@ -181,6 +190,19 @@ BREAKS: dict[str, Break] = {
     "accepted_for_nobody": Break(
         None, f"UPDATE commands SET state = 'accepted', done_at = NULL WHERE {_PAUSE_OF_PAM}"
     ),
+    "resolved_not": Break(
+        None, "UPDATE commands SET resolved_at = NULL WHERE bulk AND kind = 'add_customer'"
+    ),
+    "wrong_queue": Break(
+        "bea", "UPDATE command_targets SET bulk = false WHERE customer = 'bea' AND bulk"
+    ),
+    "row_kept": Break(
+        "bea",
+        """
+        ALTER TABLE command_targets DROP CONSTRAINT command_targets_payload_gone;
+        UPDATE command_targets SET payload = '{}' WHERE customer = 'bea' AND bulk
+        """,
+    ),
     "body_unreadable": Break(
         None, f"UPDATE commands SET body = body - 'customers' WHERE {_PAUSE_OF_PAM}"
     ),
@@ -192,7 +214,8 @@ BREAKS: dict[str, Break] = {
     ),
     "accepted_long_ago": Break(
         None,
-        "UPDATE commands SET received_at = received_at - interval '1 day' WHERE state = 'accepted'",
+        "UPDATE commands SET received_at = received_at - interval '1 day' "
+        "WHERE state = 'accepted' AND kind = 'move_to_directory'",
     ),
     "belongs_to_enrolment": Break(
         "abe", "UPDATE sends SET customer = 'abe' WHERE customer = 'ann' AND step = 0"

@@ -76,9 +76,12 @@ def live_through(layby: Layby) -> None:
     _end_and_pause(layby)
     _settle(layby)
     _leave_in_progress(layby)
+    _be_many(layby)
     _be_refused(layby)
     sweep(layby)
     layby.accept("move_to_directory", customers=["ann"])
+    layby.accept("pause", customers={"status": "late"})
+    layby.accept("import_customers", csv="id,name\nimi,Imi\n!,Nobody\n")
 
 
 def _complete(layby: Layby) -> None:
@@ -137,6 +140,13 @@ def _leave_in_progress(layby: Layby) -> None:
         start(layby, customer)
     layby.must("move_to_directory", customers=["ida"])
     layby.must("pause", customers=["pip"])
+
+
+def _be_many(layby: Layby) -> None:
+    layby.bulk_from = 1
+    layby.must("add_customer", customers=["bea", "ben"])
+    layby.bulk_from = 100
+    layby.must("activate", customers=["bea", "ben"], all_or_none=True)
 
 
 def _be_refused(layby: Layby) -> None:

@@ -17,7 +17,7 @@ from web_door import Door, command
 from domain.commands import read_command
 from storage import inbox
 from storage.database import Engine
-from storage.outcomes import Name, Progress
+from storage.outcomes import Name, Reached
 from web.services import DATABASE_THREADS
 from web.waiting import Ended, Until, Waiters
 
@@ -171,7 +171,7 @@ def test_nothing_is_asked_while_nobody_waits_and_one_query_serves_all(engine: En
     asyncio.run(_queries(engine))
 
 
-OPEN = Progress(done=False, awaits_quiet=True)
+OPEN = Reached(done=False, awaits_quiet=True)
 
 
 async def _queries(engine: Engine) -> None:

@@ -1,0 +1,163 @@
+"""Customers from a CSV: what can be read of it, and each row that can't be with its reason.
+
+Comma, semicolon or tab; the first line names the columns. Columns that are no detail of a customer
+become `values` for templates. Reasons and errors name rows, columns and ids, and never what a
+person's row says.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from domain.commands import Id, in_words
+from domain.profile import Profile
+
+DETAILS = ("name", "email", "phone", "country", "zone", "language")
+REASON = "refused_because"
+"""The column in which rejected rows have their reason: passed over when they are sent again."""
+
+_ALSO_CALLED = {
+    "customer": "id",
+    "customer_id": "id",
+    "e_mail": "email",
+    "telephone": "phone",
+    "time_zone": "zone",
+    "timezone": "zone",
+}
+_BAD_ID = "id: must begin with a letter or digit and go on with those or any of _.:@+/=-"
+_COLUMN = re.compile(r"[a-z][a-z0-9_]{0,49}")
+# Not splitlines: it would also break lines at characters that are no line ends in a CSV.
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+_ID: TypeAdapter[str] = TypeAdapter(Id)
+_AS_GOOD_AS_THE_SAME = 0.8
+_WORDS_OF_THEIR_OWN = ("county", "count")
+
+
+class CustomerListError(Exception):
+    """The list as a whole can't be read; the message says what to do."""
+
+
+class Row(NamedTuple):
+    """One customer as given. `line` is where the row begins; `cells` has what is not empty."""
+
+    line: int
+    customer: str
+    cells: dict[str, str]
+
+
+class BadRow(NamedTuple):
+    """A row that is nobody's."""
+
+    line: int
+    customer: str | None
+    reason: str
+
+
+def read_rows(text: str, first_row: int = 2) -> Iterator[Row | BadRow]:
+    """Every row of a list, unread as yet but for its id; raises CustomerListError."""
+    rows = read_table(text)
+    _, header = next(rows)
+    columns = _columns(header)
+    on_line: dict[str, int] = {}
+    for line, cells in rows:
+        row = _row(line + first_row - 2, columns, cells)
+        if isinstance(row, Row):
+            first = on_line.setdefault(row.customer, row.line)
+            if first != row.line:
+                row = BadRow(row.line, row.customer, f"the id is already on line {first}")
+        yield row
+
+
+def profile_of(cells: dict[str, str]) -> Profile | str:
+    """A row's details, normalised; or the reason why they can't be."""
+    details = {name: value for name, value in cells.items() if name in DETAILS}
+    values = {name: value for name, value in cells.items() if name not in DETAILS}
+    try:
+        return Profile.model_validate({**details, "values": values})
+    except ValidationError as error:
+        return in_words(error)
+
+
+def lines_of(text: str) -> list[str]:
+    """Every line with its end; a row may be several."""
+    return _LINES.findall(text.removeprefix("\ufeff"))
+
+
+def read_table(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The header, then each row, with the number of its first line; blank ones are passed over."""
+    if not text.strip():
+        raise CustomerListError("It is empty. Its first line must name the columns.")
+    lines = lines_of(text)
+    first = next(line for line in lines if line.strip())
+    delimiter = max(",;\t", key=first.count)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    begins = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield begins, [cell.strip() for cell in cells]
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise CustomerListError(
+            f"It is not a CSV from line {begins} on: {error}. Look for a quote that is not closed "
+            "there."
+        ) from None
+
+
+def _columns(header: list[str]) -> list[str]:
+    names = [_column(cell) for cell in header]
+    known = ", ".join(DETAILS)
+    if "id" not in names:
+        some = set(names) & set(DETAILS)
+        raise CustomerListError(
+            f"It has no {'column id' if some else 'header that Layby knows'}. Its first line must "
+            f"name the columns: id, and any of {known}; others become values for templates."
+        )
+    for number, name in enumerate(names, 1):
+        if name in names[: number - 1]:
+            raise CustomerListError(f"It has the column {name} twice. Remove one of them.")
+        if not _COLUMN.fullmatch(name):
+            raise CustomerListError(
+                f"The name of column {number} can't be used in templates: make it at most 50 "
+                "letters, digits and underscores, beginning with a letter."
+            )
+        _refuse_misspelt(number, name)
+    return names
+
+
+def _refuse_misspelt(number: int, name: str) -> None:
+    # `emial` would be a value for templates, and nobody of the list could be reached by email.
+    if name not in DETAILS and name.isalpha() and name not in _WORDS_OF_THEIR_OWN:
+        meant = get_close_matches(name, DETAILS, n=1, cutoff=_AS_GOOD_AS_THE_SAME)
+        if meant:
+            raise CustomerListError(
+                f"Column {number} looks like {meant[0]}, and is not spelt so. Correct its name; or "
+                "if it is a value for templates, give it a name less like that."
+            )
+
+
+def _column(cell: str) -> str:
+    name = re.sub(r"[\s_-]+", "_", cell.strip().lower())
+    return _ALSO_CALLED.get(name, name)
+
+
+def _row(line: int, columns: list[str], cells: list[str]) -> Row | BadRow:
+    fields = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+    given = fields.pop("id", "")
+    fields.pop(REASON, None)
+    if not given:
+        return BadRow(line, None, "the id is missing")
+    try:
+        customer = _ID.validate_python(given)
+    except ValidationError:
+        return BadRow(line, None, _BAD_ID)
+    if len(cells) != len(columns):
+        reason = f"has {len(cells)} fields, and the header names {len(columns)}"
+        return BadRow(line, customer, reason)
+    if any("\0" in cell for cell in cells):
+        return BadRow(line, customer, "has a NUL character, which the database can't keep")
+    return Row(line, customer, fields)

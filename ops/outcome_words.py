@@ -1,0 +1,41 @@
+"""Outcomes as a person reads them, or as a program does."""
+
+import json as json_
+from datetime import datetime
+
+from ops.screen import screen
+from storage.outcomes import Outcome
+
+
+def print_outcomes(results: list[Outcome], as_json: bool) -> None:
+    """Each on a line with the first reasons, or as JSON: one object, or a list of several."""
+    if as_json:
+        shown = [json_.loads(result.model_dump_json()) for result in results]
+        screen.json(shown[0] if len(shown) == 1 else shown)
+        return
+    for result in results:
+        screen.say(in_words(result))
+        for line in result.refusals:
+            screen.say(f"  {line.message}")
+        more = result.refused + result.superseded - len(result.refusals)
+        if more > 0:
+            screen.say(f"  and {more:,} more: layby command show {result.id} --refusals")
+
+
+def in_words(outcome: Outcome) -> str:
+    """One line on an outcome."""
+    words = [f"{outcome.id}  {outcome.kind}  {outcome.state.value}"]
+    if outcome.targets > 1:
+        words.append(f"{outcome.applied:,} of {outcome.targets:,} applied")
+    words += [
+        f"{number} {name}"
+        for name in ("cancelled", "started", "unknown")
+        if (number := getattr(outcome, name))
+    ]
+    if outcome.quiet_at:
+        words.append(f"quiet since {_moment(outcome.quiet_at)}")
+    return ", ".join(words)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} {at:%Z}".strip()

@@ -1,0 +1,70 @@
+"""Whom a bulk command is for: its list or filter becomes targets, a chunk in each transaction.
+
+How far that is stands in the command's row, so a worker that is killed leaves the rest to the next.
+"""
+
+from datetime import datetime
+from functools import partial
+
+from domain.commands import AllOrNone, Command, CustomerCommand, refuse_too_many
+from domain.customer_filter import Filter
+from domain.journey import changed_in
+from domain.refusal import Refusal, unknown_account
+from storage import accounts, bulk, filters, inbox
+from storage.bulk import Chunk, Unresolved
+from storage.database import Connection, Engine, transact
+from storage.inbox import Line
+
+LOOKED_AT_ONCE = 1_000
+"""Customers that one transaction looks at, whether they fit or not."""
+
+
+def resolve(engine: Engine, account: str, seq: int) -> None:
+    """Resolve a command to the end."""
+    while resolve_some(engine, account, seq):
+        pass
+
+
+def resolve_some(engine: Engine, account: str, seq: int) -> bool:
+    """One step; False: the command has all of its targets."""
+    return transact(engine, partial(_resolve_some, account=account, seq=seq))
+
+
+def _resolve_some(connection: Connection, account: str, seq: int) -> bool:
+    it = bulk.lock_unresolved(connection, account, seq)
+    if it is None:
+        return False
+    if it.listed:
+        chunk = bulk.aim_listed(connection, account, seq, int(it.to or 0), LOOKED_AT_ONCE)
+    else:
+        known = accounts.read_account(connection, account)
+        if known is None:
+            bulk.refuse(connection, account, seq, unknown_account(account).message)
+            return False
+        ask = _ask(it.command, known.now)
+        chunk = bulk.aim_filtered(connection, account, seq, it.to, LOOKED_AT_ONCE, ask)
+    too_many = _too_many(it, chunk)
+    whole = chunk.looked < LOOKED_AT_ONCE or too_many is not None
+    bulk.resolved_to(connection, account, seq, chunk, whole=whole)
+    if too_many is not None:
+        names = bulk.members(connection, account, [seq])
+        lines = [Line(name, seq, "refused", *too_many) for name in names]
+        inbox.write_lines(connection, account, lines)
+    return not whole
+
+
+def _ask(command: Command, now: datetime) -> dict[str, object]:
+    assert isinstance(command, CustomerCommand), "an import has its targets from the beginning"
+    assert isinstance(command.customers, Filter), "what is no list"
+    return filters.asked(command.customers, changed_in(command.kind), now)
+
+
+def _too_many(it: Unresolved, chunk: Chunk) -> Refusal | None:
+    """Nobody has applied any of it: all or none waits until it is resolved."""
+    if it.listed or not (isinstance(it.command, AllOrNone) and it.command.all_or_none):
+        return None
+    try:
+        refuse_too_many(it.targets + chunk.found)
+    except ValueError as error:
+        return Refusal("too_many", f"Cannot {it.command.kind.value} these customers: {error}.")
+    return None
