@@ -106,10 +106,13 @@ INVARIANTS: dict[str, str] = {
                    count(*) FILTER (WHERE state = 'superseded') AS superseded,
                    count(*) FILTER (WHERE state = 'waiting') AS waiting
             FROM command_targets t WHERE t.account = c.account AND t.seq = c.seq) n
-        WHERE (c.targets, c.applied, c.refused, c.superseded)
-              <> (n.targets, n.applied, n.refused, n.superseded)
+        WHERE (CASE WHEN c.listed IS NULL THEN c.targets ELSE greatest(n.targets, c.targets) END,
+               c.applied, c.refused, c.superseded)
+              <> (CASE WHEN c.listed IS NULL THEN n.targets ELSE c.targets END,
+                  n.applied, n.refused, n.superseded)
            OR (c.targets > 0 AND c.state <> 'quarantined' AND c.state <> CASE
-                WHEN n.waiting > 0 THEN 'accepted' WHEN n.applied = n.targets THEN 'applied'
+                WHEN n.waiting > 0 OR (c.bulk AND c.resolved_at IS NULL) THEN 'accepted'
+                WHEN n.applied = n.targets THEN 'applied'
                 WHEN n.applied > 0 THEN 'partly' WHEN n.superseded = n.targets THEN 'superseded'
                 ELSE 'refused' END)
            OR (c.state IN ('accepted', 'quarantined')) <> (c.done_at IS NULL)

@@ -20,10 +20,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import event
 from stateful.model import DEFINITIONS, LEASE_SECONDS, Line, Model, Order, Run, Told
 
+from domain.commands import BULK_FROM
 from domain.message import Answer, Channel
 from scheduler.ticks import Watch, sweep
 from storage.database import Connection, DatabaseError
+from workers.bulk import apply_bulk
 from workers.lifecycle import apply_waiting
+from workers.resolving import resolve
 
 NAMES = [f"c{n}" for n in range(1, 5)]
 ANSWERS = [
@@ -110,8 +113,29 @@ def _act(name: str, **arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Ac
 
 def _commands(*kinds: CommandStrategy) -> list[st.SearchStrategy[Act]]:
     return [
-        _act("command", command=kind, customers=names, issued=issued_days, at_once=at_once)
+        _act(
+            "command",
+            command=kind,
+            customers=names,
+            issued=issued_days,
+            at_once=at_once,
+            bulk=st.booleans(),
+        )
         for kind in kinds
+    ]
+
+
+def _filters(**of: CommandStrategy) -> list[st.SearchStrategy[Act]]:
+    """A command for whom it can change something, or who is on a schedule."""
+    asked = {
+        "any": {"schedule": "calls"},
+        "active": {"place": "active"},
+        "reserve": {"place": "reserve"},
+        "archived": {"place": "archived"},
+    }
+    return [
+        _act("filter_", command=kind, asked=st.just(asked[where]), at_once=at_once)
+        for where, kind in of.items()
     ]
 
 
@@ -126,10 +150,18 @@ TRAVEL = _act("travel", hours=st.sampled_from([0.1, 1, 24, 25, 72]))
 ACTS = st.one_of(
     *_commands(SILENCES, SILENCES, ENDS_OF_SILENCE, PROFILES, ASSIGNMENTS, ENDS_OF_SCHEDULES),
     *(START, START, START, SETTLE, SETTLE, SETTLE, TRAVEL, TRAVEL),
+    *_filters(
+        any=SILENCES,
+        active=st.one_of(SILENCES, UPDATES, ENDS_OF_SCHEDULES),
+        reserve=st.one_of(_with("activate"), _with("purge")),
+        archived=_with("reactivate"),
+    ),
     _act("settle_late_or_again", which=any_number, with_=st.sampled_from(ANSWERS)),
     _act("rescue", seconds=st.sampled_from([0, 20, LEASE_SECONDS + 1])),
     _act("sweep"),
     _act("ring"),
+    _act("resolve", dies_at=dies_at),
+    _act("bulk_turn", dies_at=dies_at),
     _act("ring_for_some", which=any_number, dies_at=dies_at),
     _act("acknowledgement_is_lost", which=any_number),
     _act("put_plan", active=st.integers(0, 4), directory=st.integers(0, 5), at_once=st.booleans()),
@@ -192,9 +224,60 @@ class JourneyMachine(RuleBasedStateMachine):
             self.crashing(dies_at, lambda: apply_for(self.layby, *names))
             self.model.apply(names)
 
+    def resolve(self, dies_at: int | None) -> None:
+        """Lists and filters become targets, the oldest first."""
+        seqs = self.rows("SELECT seq FROM commands WHERE bulk AND resolved_at IS NULL")
+        with suppress(CrashedError):
+            self.crashing(dies_at, lambda: [self._resolve(seq) for (seq,) in sorted(seqs)])
+        self.see_resolved()
+
+    def _resolve(self, seq: int) -> None:
+        resolve(self.layby.engine, self.account, seq)
+
+    def see_resolved(self) -> None:
+        unresolved = {
+            name
+            for (name,) in self.rows(
+                "SELECT command FROM commands WHERE bulk AND resolved_at IS NULL"
+            )
+        }
+        for told in self.model.told:
+            if not told.resolved and told.command not in unresolved:
+                self.model.resolve(told)
+
+    def bulk_turn(self, dies_at: int | None) -> None:
+        """The bulk worker's turn, which it may not live to the end of."""
+        if self.plans:
+            self.ring()
+            return
+        self.resolve(None)
+        waiting = {name for told in self.model.told if told.bulk for name in told.waiting}
+        with suppress(CrashedError):
+            self.crashing(dies_at, lambda: apply_bulk(self.layby.engine, self.account))
+            self.model.apply(waiting)
+
+    def filter_(
+        self, command: tuple[str, dict[str, Any]], asked: dict[str, str], *, at_once: bool
+    ) -> None:
+        kind, fields = command
+        told = Told(
+            self.layby.accept(kind, customers=asked, **fields),
+            kind,
+            fields,
+            (1, next(self.received)),
+            [],
+            asked,
+            bulk=True,
+            resolved=False,
+        )
+        self.model.accept(told)
+        if at_once:
+            self.bulk_turn(None)
+
     def ring(self) -> None:
-        """For all that waits in the account: set-up first."""
+        """For all that waits in the account: set-up first, single commands, bulk ones."""
         apply_waiting(self.layby.engine, self.account)
+        apply_bulk(self.layby.engine, self.account)
         self.all_applied()
 
     def acknowledgement_is_lost(self, which: int) -> None:
@@ -303,10 +386,13 @@ class JourneyMachine(RuleBasedStateMachine):
         issued: int | None,
         *,
         at_once: bool,
+        bulk: bool,
     ) -> None:
         """Accept a command, and apply it unless its bell is to ring later."""
-        told = self.accept(*_for(command, customers, self.model.now), issued)
+        told = self.accept(*_for(command, customers, self.model.now), issued, bulk=bulk)
         if at_once:
+            if told.bulk:
+                self.resolve(None)
             self.apply(set(told.waiting))
 
     def do(
@@ -319,13 +405,21 @@ class JourneyMachine(RuleBasedStateMachine):
         self.apply(set(self.accept(kind, customers, fields, issued).waiting))
 
     def accept(
-        self, kind: str, customers: list[str], fields: dict[str, Any], issued: int | None = None
+        self,
+        kind: str,
+        customers: list[str],
+        fields: dict[str, Any],
+        issued: int | None = None,
+        *,
+        bulk: bool = False,
     ) -> Told:
+        """Lists of two and more are bulk where the test says so."""
         order: Order = (1, next(self.received)) if issued is None else (0, issued)
         extra = {} if issued is None else {"issued_at": ISSUED + timedelta(days=issued)}
+        self.layby.bulk_from, bulk = (1, len(customers) > 1) if bulk else (BULK_FROM, False)
         command = self.layby.accept(kind, customers=customers, **fields, **extra)
-        told = Told(command, kind, fields, order, list(customers))
-        self.model.told.append(told)
+        told = Told(command, kind, fields, order, list(customers), bulk=bulk, resolved=not bulk)
+        self.model.accept(told)
         return told
 
     def apply(self, names: set[str]) -> None:
@@ -336,12 +430,15 @@ class JourneyMachine(RuleBasedStateMachine):
         for plan in self.plans:
             self.model.active_limit, self.model.directory_limit = plan
         self.plans.clear()
+        self.model.apply(self.model.waiting_singly)
+        self.see_resolved()
         self.model.apply(self.model.waiting)
 
     def some_waiting(self, which: int) -> set[str]:
         """Whom one of the waiting commands waits for; none, if none does."""
-        waiting = [told for told in self.model.told if told.waiting]
-        return set(waiting[which % len(waiting)].waiting) if waiting else set()
+        reached = [{n for n in told.waiting if told.waits_for(n)} for told in self.model.told]
+        waiting = [names for names in reached if names]
+        return waiting[which % len(waiting)] if waiting else set()
 
     def some_started(self, which: list[int]) -> list[Taken]:
         opens = started(self.layby.engine, self.account)

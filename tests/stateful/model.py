@@ -94,13 +94,23 @@ class Run:
 
 @dataclass(eq=False)
 class Told:
-    """A command that was accepted, for those it still waits for."""
+    """A command that was accepted, for those it still waits for.
+
+    A bulk one reaches those who are `aimed` at: all, once it is resolved.
+    """
 
     command: str
     kind: str
     fields: dict[str, Any]
     order: Order
     waiting: list[str]
+    asked: dict[str, str] | None = None
+    bulk: bool = False
+    resolved: bool = True
+    aimed: set[str] = field(default_factory=set)
+
+    def waits_for(self, name: str) -> bool:
+        return name in self.waiting and (self.resolved or name in self.aimed)
 
 
 class Line(NamedTuple):
@@ -130,6 +140,9 @@ ALLOWED = {
     "remove_from_schedule": {"active"},
     "record": {"reserve", "active", "archived"},
 }
+
+CHANGED_IN = {**ALLOWED, "move_to_directory": {"active"}}
+"""Where a filter takes its customers from."""
 
 
 @dataclass
@@ -170,6 +183,32 @@ class Model:
     def waiting(self) -> set[str]:
         return {name for told in self.told for name in told.waiting}
 
+    @property
+    def waiting_singly(self) -> set[str]:
+        """For whom something waits that is not bulk: what the lifecycle worker begins with."""
+        return {name for told in self.told if not told.bulk for name in told.waiting}
+
+    def accept(self, told: Told) -> None:
+        """Whom an unresolved list names too, that list reaches first."""
+        if not told.bulk:
+            for earlier in self.told:
+                earlier.aimed |= set(told.waiting)
+        self.told.append(told)
+
+    def resolve(self, told: Told) -> None:
+        told.resolved = True
+        if told.asked is not None:
+            told.waiting = sorted(n for n in self.people if self._fits(told, n))
+
+    def _fits(self, told: Told, name: str) -> bool:
+        assert told.asked is not None
+        if name not in self.people or self.people[name].place not in CHANGED_IN[told.kind]:
+            return False
+        schedule, place = told.asked.get("schedule"), told.asked.get("place")
+        return place in (None, self.people[name].place) and (
+            schedule is None or any(run.schedule == schedule for run in self.live(name))
+        )
+
     def apply(self, names: set[str]) -> None:
         """All that waits for these customers: everybody's first, then second, and so on."""
         while turn := list(self._turn(names)):
@@ -180,7 +219,7 @@ class Model:
 
     def _turn(self, names: set[str]) -> Iterator[tuple[Told, str]]:
         for name in names:
-            first = next((told for told in self.told if name in told.waiting), None)
+            first = next((told for told in self.told if told.waits_for(name)), None)
             if first is not None:
                 yield first, name
 
@@ -199,6 +238,8 @@ class Model:
                 and self.silenced.get(name, (-1, 0)) > told.order
             ):
                 self._line(told, name, Line("superseded"))
+            elif told.asked is not None and not self._fits(told, name):
+                self._line(told, name, Line("refused"))
             else:
                 here.append(name)
         handle = getattr(self, told.kind)
