@@ -6,7 +6,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from domain.commands import PutAccount
-from domain.quota import Room
 
 
 class Account(NamedTuple):
@@ -99,39 +98,3 @@ def put_plan(connection: Connection, put: PutAccount) -> None:
         ),
         put.model_dump(include={"account", "active_limit", "directory_limit"}),
     )
-
-
-def read_account_and_room(connection: Connection, account: str) -> tuple[Account, Room] | None:
-    """An account and what its plan has free, as committed; `commit_room` has the last word."""
-    row = connection.execute(
-        text(
-            f"""
-            SELECT a.*, c.active, c.active_limit, c.directory, c.directory_limit
-            FROM ({_ACCOUNT}) AS a JOIN counters c ON c.account = :account
-            """
-        ),
-        {"account": account},
-    ).one_or_none()
-    return (Account(*row[:9]), Room(*row[9:])) if row else None
-
-
-def commit_room(connection: Connection, account: str, room: Room) -> bool:
-    """Count what was taken and freed, if it still fits; the last statement before the commit.
-
-    What shrinks always fits: a plan lowered below what is in use refuses growth and nothing else.
-    """
-    if not room.active_delta and not room.directory_delta:
-        return True
-    updated = connection.execute(
-        text(
-            """
-            UPDATE counters
-            SET active = active + :active, directory = directory + :directory
-            WHERE account = :account
-              AND (:active <= 0 OR active + :active <= active_limit)
-              AND (:directory <= 0 OR directory + :directory <= directory_limit)
-            """
-        ),
-        {"account": account, "active": room.active_delta, "directory": room.directory_delta},
-    )
-    return updated.rowcount == 1

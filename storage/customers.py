@@ -13,30 +13,40 @@ from domain.profile import Profile
 
 
 class AppearedError(Exception):
-    """A customer was added while we waited for its name: begin the transaction anew."""
+    """A customer or a slot came to be while we waited: begin the transaction anew."""
 
 
-def lock(connection: Connection, account: str, customers: Sequence[str]) -> None:
-    """Hold these customers and their slots, by id, before anything is read of them.
+def lock(connection: Connection, account: str, customers: Sequence[str]) -> set[int]:
+    """Hold these customers and their slots, by id, before anything is read; returns the slots.
 
-    A name without a row is held too, so that two commands that add it wait for each other.
+    A name without a row is held too, so that two commands that add it wait for each other. A slot
+    made while the customer was waited for is not seen here: `check_held`, with the facts, is.
     """
-    found = _lock_rows(connection, account, customers)
-    missing = sorted(set(customers) - found)
+    rows = connection.execute(_LOCK, {"account": account, "customers": list(customers)}).all()
+    missing = sorted(set(customers) - {row.customer for row in rows})
     if missing:
         _lock_names(connection, account, missing)
-    _lock_slots(connection, account, customers)
+    return {row.slot for row in rows if row.slot is not None}
 
 
-def _lock_rows(connection: Connection, account: str, customers: Sequence[str]) -> set[str]:
-    rows = connection.execute(
-        text(
-            "SELECT customer FROM customers WHERE account = :account "
-            "AND customer = ANY(CAST(:customers AS text[])) ORDER BY customer FOR UPDATE"
-        ),
-        {"account": account, "customers": list(customers)},
+_LOCK = text(
+    """
+    WITH found AS MATERIALIZED (
+        SELECT customer FROM customers WHERE account = :account
+           AND customer = ANY(CAST(:customers AS text[])) ORDER BY customer FOR UPDATE
+    ), theirs AS MATERIALIZED (
+        SELECT customer, slot FROM slots WHERE account = :account
+           AND customer = ANY(ARRAY(SELECT customer FROM found)) ORDER BY slot FOR UPDATE
     )
-    return {row.customer for row in rows}
+    SELECT customer, slot FROM found LEFT JOIN theirs USING (customer)
+    """
+)
+
+
+def check_held(states: Iterable[CustomerState], slots: set[int]) -> None:
+    """Raise AppearedError for a slot that is not held: its customer was just (re)activated."""
+    if not {state.slot for state in states if state.slot is not None} <= slots:
+        raise AppearedError
 
 
 def _lock_names(connection: Connection, account: str, names: Sequence[str]) -> None:
@@ -58,16 +68,6 @@ def _lock_names(connection: Connection, account: str, names: Sequence[str]) -> N
     if appeared is not None:
         # To wait for the row now would be out of order.
         raise AppearedError
-
-
-def _lock_slots(connection: Connection, account: str, customers: Sequence[str]) -> None:
-    connection.execute(
-        text(
-            "SELECT slot FROM slots WHERE account = :account "
-            "AND customer = ANY(CAST(:customers AS text[])) ORDER BY slot FOR UPDATE"
-        ),
-        {"account": account, "customers": list(customers)},
-    )
 
 
 def read_states(

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -18,12 +17,12 @@ from domain.commands import (
     ImportCustomers,
     adapter,
     kept_body,
-    read_kept,
 )
 from domain.customer_filter import Filter
 from domain.customer_list import CustomerListError
 from domain.import_rows import AimedRow, aim_rows
 from storage import bulk
+from storage.lines import Line, write_lines
 
 
 class Accepted(NamedTuple):
@@ -50,18 +49,6 @@ class Target(NamedTuple):
     @property
     def all_or_none(self) -> bool:
         return isinstance(self.command, AllOrNone) and self.command.all_or_none
-
-
-class Line(NamedTuple):
-    """One customer's line of an outcome."""
-
-    customer: str
-    seq: int
-    state: str
-    code: str | None = None
-    message: str | None = None
-    cancelled: int = 0
-    open: tuple[int, ...] | None = None
 
 
 def lock_intake(connection: Connection) -> None:
@@ -314,30 +301,6 @@ def customers_waiting(connection: Connection, account: str, limit: int) -> list[
     return [row.customer for row in rows]
 
 
-def waiting_targets(connection: Connection, account: str, customers: Sequence[str]) -> list[Target]:
-    """All that waits for these customers, whose locks are held, in order."""
-    rows = connection.execute(
-        text(
-            """
-            SELECT t.customer, t.seq, t.payload, c.bulk, c.body,
-                   least(coalesce(c.issued_at, c.received_at), c.received_at)
-            FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
-            WHERE t.account = :account AND t.customer = ANY(CAST(:customers AS text[]))
-              AND t.state = 'waiting'
-            ORDER BY t.seq, t.customer
-            """
-        ),
-        {"account": account, "customers": list(customers)},
-    )
-    commands: dict[int, Command] = {}
-    targets = []
-    for customer, seq, payload, is_bulk, body, order_at in rows:
-        if seq not in commands:
-            commands[seq] = read_kept(body, bulk=is_bulk)
-        targets.append(Target(customer, seq, commands[seq], order_at, payload))
-    return targets
-
-
 def lock_setup(connection: Connection, account: str, seq: int) -> Command | None:
     """A set-up command that is not applied yet, held; None: another worker was first."""
     body = connection.execute(
@@ -361,70 +324,6 @@ def finish_setup(
         ),
         {"account": account, "seq": seq, "state": state.value, "problem": problem},
     )
-
-
-def write_lines(connection: Connection, account: str, lines: Sequence[Line]) -> None:
-    """Write customers' lines and count them in their commands, in order of commands.
-
-    A silence with nothing open is quiet as of this very transaction.
-    """
-    _hold_commands(connection, account, sorted({line.seq for line in lines}))
-    connection.execute(
-        text(_WRITE_LINES),
-        {"account": account, "lines": json.dumps([line._asdict() for line in lines])},
-    )
-
-
-def _hold_commands(connection: Connection, account: str, seqs: Sequence[int]) -> None:
-    # One is held by its update; several are held in order first, against deadlocks.
-    if len(seqs) > 1:
-        connection.execute(
-            text(
-                "SELECT seq FROM commands WHERE account = :account "
-                "AND seq = ANY(CAST(:seqs AS bigint[])) ORDER BY seq FOR NO KEY UPDATE"
-            ),
-            {"account": account, "seqs": list(seqs)},
-        )
-
-
-_WRITE_LINES = """
-    WITH line AS (
-        SELECT * FROM jsonb_to_recordset(CAST(:lines AS jsonb)) AS line
-            (customer text, seq bigint, state text, code text, message text, cancelled int,
-             open bigint[])
-    ), written AS (
-        UPDATE command_targets t
-        SET state = line.state, code = line.code, message = line.message,
-            cancelled = line.cancelled, open = line.open,
-            payload = CASE WHEN line.code = 'cannot_apply' THEN t.payload END,
-            quiet_at = CASE WHEN cardinality(line.open) = 0 THEN clock_timestamp() END
-        FROM line
-        WHERE t.account = :account AND t.customer = line.customer AND t.seq = line.seq
-          AND t.state = 'waiting'
-        RETURNING t.seq, t.state
-    ), counted AS (
-        SELECT seq, count(*) FILTER (WHERE state = 'applied') AS applied,
-               count(*) FILTER (WHERE state = 'refused') AS refused,
-               count(*) FILTER (WHERE state = 'superseded') AS superseded
-        FROM written GROUP BY seq
-    )
-    UPDATE commands c SET
-        applied = c.applied + n.applied,
-        refused = c.refused + n.refused,
-        superseded = c.superseded + n.superseded,
-        state = CASE
-            WHEN c.applied + c.refused + c.superseded + n.applied + n.refused + n.superseded
-                 < c.targets OR (c.bulk AND c.resolved_at IS NULL) THEN 'accepted'
-            WHEN c.applied + n.applied = c.targets THEN 'applied'
-            WHEN c.applied + n.applied > 0 THEN 'partly'
-            WHEN c.superseded + n.superseded = c.targets THEN 'superseded'
-            ELSE 'refused' END,
-        done_at = CASE
-            WHEN c.applied + c.refused + c.superseded + n.applied + n.refused + n.superseded
-                 = c.targets AND NOT (c.bulk AND c.resolved_at IS NULL)
-            THEN clock_timestamp() END
-    FROM counted n WHERE c.account = :account AND c.seq = n.seq
-"""
 
 
 def set_aside(connection: Connection, account: str, customer: str, problem: str) -> None:

@@ -43,7 +43,7 @@ def started_of_live(connection: Connection) -> list[Open]:
     """What is started in live accounts."""
     rows = connection.execute(
         text(
-            "SELECT account, send, token, slot, attempts, lease_seconds FROM started "
+            "SELECT account, send, token, lease_seconds FROM started "
             "JOIN accounts USING (account) WHERE test_now IS NULL ORDER BY account, send"
         )
     )

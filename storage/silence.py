@@ -65,15 +65,8 @@ def end_enrolments(
     return {row.customer: Ended(row.ended, row.cancelled, tuple(row.open or ())) for row in rows}
 
 
-_END = """
-    WITH ending AS (
-        SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
-        FROM enrolments e JOIN schedule_versions v USING (account, schedule, version)
-        WHERE e.account = :account AND e.slot = ANY(CAST(:slots AS bigint[]))
-          AND (CAST(:schedule AS text) IS NULL OR e.schedule = :schedule)
-          AND (CAST(:reference AS text) IS NULL OR e.reference = :reference)
-          AND (CAST(:ended_by AS text) IS NULL OR v.definition->'ends' ? :ended_by)
-    ), taken AS (
+_TAKEN_OUT = """
+    taken AS (
         DELETE FROM pending p USING ending e
         WHERE p.account = e.account AND p.enrolment = e.enrolment
         RETURNING p.*
@@ -96,6 +89,18 @@ _END = """
         FROM ending WHERE e.account = ending.account AND e.enrolment = ending.enrolment
         RETURNING e.customer, e.enrolment
     )
+"""
+"""Of the enrolments `ending`: what is pending is cancelled, and they have ended."""
+
+_END = f"""
+    WITH ending AS (
+        SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
+        FROM enrolments e JOIN schedule_versions v USING (account, schedule, version)
+        WHERE e.account = :account AND e.slot = ANY(CAST(:slots AS bigint[]))
+          AND (CAST(:schedule AS text) IS NULL OR e.schedule = :schedule)
+          AND (CAST(:reference AS text) IS NULL OR e.reference = :reference)
+          AND (CAST(:ended_by AS text) IS NULL OR v.definition->'ends' ? :ended_by)
+    ), {_TAKEN_OUT}
     SELECT customer, count(*) AS ended, coalesce(max(cancelled), 0) AS cancelled,
            array_agg(s.send ORDER BY s.send) FILTER (WHERE s.send IS NOT NULL) AS open
     FROM ended LEFT JOIN cancelled USING (customer)
@@ -105,25 +110,67 @@ _END = """
 """
 
 
-def free_slots(connection: Connection, account: str, customers: Sequence[str]) -> None:
+class Moved(NamedTuple):
+    """What a move came to for one customer. `open`: started and not settled, by whatever slot."""
+
+    cancelled: int
+    open: tuple[int, ...]
+
+
+def archive(
+    connection: Connection,
+    account: str,
+    leaving: Sequence[str],
+    silenced: Sequence[str],
+    *,
+    order_at: datetime,
+    now: datetime,
+) -> dict[str, Moved]:
     """Archive active customers: the slot goes, and with it all that automation could use.
 
-    Fails on the foreign key if anything live still hangs from a slot (G3).
+    `silenced` are those and others whom the same command leaves where they are: it is remembered
+    of all of them that it came. Fails on the foreign key if anything live still hangs from a slot
+    (G3).
     """
-    connection.execute(
-        text(
-            """
-            WITH freed AS (
-                DELETE FROM slots
-                WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
-                RETURNING account, customer
-            )
-            UPDATE customers c SET place = 'archived', kept = true FROM freed
-            WHERE c.account = freed.account AND c.customer = freed.customer
-            """
-        ),
-        {"account": account, "customers": list(customers)},
+    rows = connection.execute(
+        text(_ARCHIVE),
+        {
+            "account": account,
+            "leaving": list(leaving),
+            "silenced": list(silenced),
+            "order_at": order_at,
+            "reason": "moved",
+            "now": now,
+        },
     )
+    return {row.customer: Moved(row.cancelled, tuple(row.open or ())) for row in rows}
+
+
+_ARCHIVE = f"""
+    WITH freed AS (
+        DELETE FROM slots
+        WHERE account = :account AND customer = ANY(CAST(:leaving AS text[]))
+        RETURNING slot
+    ), ending AS (
+        SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
+        FROM freed, LATERAL (SELECT * FROM enrolments e
+                             WHERE e.account = :account AND e.slot = freed.slot OFFSET 0) e
+        JOIN schedule_versions v USING (account, schedule, version)
+    ), {_TAKEN_OUT}, placed AS (
+        UPDATE customers
+        SET silenced_at = greatest(silenced_at, :order_at),
+            kept = kept OR customer = ANY(CAST(:leaving AS text[])),
+            place = CASE WHEN customer = ANY(CAST(:leaving AS text[])) THEN 'archived'
+                    ELSE place END
+        WHERE account = :account AND customer = ANY(CAST(:silenced AS text[]))
+    )
+    SELECT named.customer, coalesce(cancelled.cancelled, 0) AS cancelled, open
+    FROM unnest(CAST(:silenced AS text[])) AS named (customer)
+    LEFT JOIN cancelled USING (customer)
+    LEFT JOIN LATERAL (SELECT array_agg(send ORDER BY send) AS open FROM started s
+                       WHERE s.account = :account AND s.customer = named.customer OFFSET 0) s
+         ON true
+"""
 
 
 def hold_enrolments(

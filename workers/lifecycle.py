@@ -4,7 +4,7 @@ A move is four files: this one, its command (domain/commands.py), its rule (doma
 its statements (storage/silence.py).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
 from typing import NamedTuple
@@ -44,7 +44,7 @@ from domain.journey import (
     wrong_place,
 )
 from domain.refusal import Refusal, unknown_account
-from storage import accounts, bulk, customers, filters, inbox, journal, silence
+from storage import bulk, customers, filters, inbox, silence
 from storage.database import (
     Connection,
     DatabaseError,
@@ -54,8 +54,11 @@ from storage.database import (
     is_lost,
     transact,
 )
-from storage.inbox import Line, Target
+from storage.inbox import Target
 from storage.journal import Entry
+from storage.lines import Line, finish, write_lines
+from storage.silence import Moved
+from storage.waiting import read_waiting
 from workers import profiles, schedules, setup
 from workers.resolving import resolve
 from workers.work import Work
@@ -166,7 +169,7 @@ def _set_aside_together(
     for seq in sorted(seqs):
         names = bulk.members(connection, account, [seq])
         lines = [Line(name, seq, "refused", inbox.CANNOT_APPLY, problem) for name in names]
-        inbox.write_lines(connection, account, lines)
+        write_lines(connection, account, lines)
 
 
 def _is_passing(error: Exception) -> bool:
@@ -184,26 +187,25 @@ def _cannot_apply(whom: str, error: Exception) -> str:
 def _apply(
     connection: Connection, account_id: str, names: list[str], together: frozenset[int]
 ) -> None:
-    customers.lock(connection, account_id, names)
-    waiting = inbox.waiting_targets(connection, account_id, names)
+    slots = customers.lock(connection, account_id, names)
+    waiting, states, known = read_waiting(connection, account_id, names)
     if not waiting:
         return
+    customers.check_held(states.values(), slots)
     whole = frozenset(target.seq for target in waiting if target.all_or_none)
     if not whole <= together:
         raise TogetherError(whole)
-    known = accounts.read_account_and_room(connection, account_id)
     if known is None:
-        inbox.write_lines(connection, account_id, [_no_account(target) for target in waiting])
+        write_lines(connection, account_id, [_no_account(target) for target in waiting])
         return
     account, room = known
     work = Work(connection, account, room)
-    for turn in _turns(waiting):
-        states = customers.read_states(connection, account_id, [t.customer for t in turn])
+    for number, turn in enumerate(_turns(waiting)):
+        if number:
+            states = customers.read_states(connection, account_id, [t.customer for t in turn])
         for _, targets in groupby(turn, key=lambda target: target.seq):
             _apply_one(work, list(targets), states)
-    journal.add(connection, account_id, work.entries, account.now)
-    inbox.write_lines(connection, account_id, work.lines)
-    if not accounts.commit_room(connection, account_id, work.room):
+    if not finish(connection, account_id, work.lines, work.entries, account.now, work.room):
         raise RoomTakenError
 
 
@@ -224,16 +226,18 @@ def _turns(waiting: list[Target]) -> Iterator[list[Target]]:
 def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerState]) -> None:
     """Apply one command to those of its customers who are held."""
     first = targets[0]
-    if first.command.kind in SILENCING:
+    here = _whole(work, targets, list(_admitted(work, targets, states)))
+    if first.command.kind in SILENCING and not (
+        here and isinstance(first.command, MoveToDirectory)
+    ):
         names = [target.customer for target in targets]
         customers.mark_silenced(work.connection, work.account.account, names, first.order_at)
-    here = _whole(work, targets, list(_admitted(work, targets, states)))
     if not here:
         return
     seq = first.seq
     match first.command:
         case MoveToDirectory() as command:
-            move_to_directory(work, seq, command, here)
+            move_to_directory(work, command, targets, here)
         case Activate() | Reactivate() as command:
             activate(work, seq, command, here)
         case Purge():
@@ -311,31 +315,30 @@ def _at_row(target: Target, refusal: Refusal) -> Refusal:
 
 
 def move_to_directory(
-    work: Work, seq: int, command: MoveToDirectory, here: list[CustomerState]
+    work: Work, command: MoveToDirectory, targets: list[Target], here: list[CustomerState]
 ) -> None:
     """Active to archived. From the commit on, nothing can start for these customers."""
-    connection, account = work.connection, work.account
+    seq, order_at = targets[0].seq, targets[0].order_at
     active = [state for state in here if state.place is Place.ACTIVE]
     leaving = [state for state in active if work.room.take_directory()]
-    staying = active[len(leaving) :]
-    open_sends = silence.open_sends(connection, account.account, [s.customer for s in here])
-    ended = silence.end_enrolments(
-        connection, account.account, slots_of(leaving), reason="moved", now=account.now
+    moved = silence.archive(
+        work.connection,
+        work.account.account,
+        [state.customer for state in leaving],
+        [target.customer for target in targets],
+        order_at=order_at,
+        now=work.account.now,
     )
-    silence.free_slots(connection, account.account, [state.customer for state in leaving])
+    left, staying = set(leaving), active[len(leaving) :]
     for state in here:
-        if state in staying:
-            continue
-        if state in leaving:
+        if state in left:
             work.room.leave_active()
-        work.applied(
-            seq,
-            state,
-            "customer_moved" if state in leaving else "customer_already_archived",
-            cancelled=ended[state.customer].cancelled if state.customer in ended else 0,
-            open=tuple(open_sends.get(state.customer, ())),
-        )
-    _directory_full(work, seq, command, staying, open_sends)
+        elif state.place is Place.ACTIVE:
+            continue
+        event = "customer_moved" if state in left else "customer_already_archived"
+        it = moved[state.customer]
+        work.applied(seq, state, event, cancelled=it.cancelled, open=it.open)
+    _directory_full(work, seq, command, staying, moved)
 
 
 def _directory_full(
@@ -343,7 +346,7 @@ def _directory_full(
     seq: int,
     command: MoveToDirectory,
     staying: list[CustomerState],
-    open_sends: dict[str, list[int]],
+    moved: dict[str, Moved],
 ) -> None:
     if not staying:
         return
@@ -363,7 +366,7 @@ def _directory_full(
                 state.customer, "move", " It is paused instead and hears nothing."
             ),
             cancelled=held.get(state.customer, 0),
-            open=tuple(open_sends.get(state.customer, ())),
+            open=moved[state.customer].open,
         )
 
 
@@ -404,10 +407,6 @@ def purge(work: Work, seq: int, here: list[CustomerState]) -> None:
     for state in going:
         work.room.leave_directory()
         work.applied(seq, state, "customer_purged")
-
-
-def slots_of(states: Iterable[CustomerState]) -> list[int]:
-    return [state.slot for state in states if state.slot is not None]
 
 
 def _superseded(command: Command, state: CustomerState) -> Refusal:

@@ -10,10 +10,10 @@ from domain.commands import AllOrNone, Command, CustomerCommand, refuse_too_many
 from domain.customer_filter import Filter
 from domain.journey import changed_in
 from domain.refusal import Refusal, unknown_account
-from storage import accounts, bulk, filters, inbox
+from storage import accounts, bulk, filters
 from storage.bulk import Chunk, Unresolved
 from storage.database import Connection, Engine, transact
-from storage.inbox import Line
+from storage.lines import Line, write_lines
 
 LOOKED_AT_ONCE = 1_000
 """Customers that one transaction looks at, whether they fit or not."""
@@ -49,7 +49,7 @@ def _resolve_some(connection: Connection, account: str, seq: int) -> bool:
     if too_many is not None:
         names = bulk.members(connection, account, [seq])
         lines = [Line(name, seq, "refused", *too_many) for name in names]
-        inbox.write_lines(connection, account, lines)
+        write_lines(connection, account, lines)
     return not whole
 
 

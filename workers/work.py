@@ -8,8 +8,8 @@ from domain.quota import Room
 from domain.refusal import Refusal
 from storage.accounts import Account
 from storage.database import Connection
-from storage.inbox import Line
 from storage.journal import Entry
+from storage.lines import Line
 
 
 @dataclass

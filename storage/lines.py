@@ -1,0 +1,135 @@
+"""Each customer's line of an outcome; with journal and counters, the end of a transaction."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from domain.quota import Room
+from storage.journal import Entry
+
+
+class Line(NamedTuple):
+    """One customer's line of an outcome."""
+
+    customer: str
+    seq: int
+    state: str
+    code: str | None = None
+    message: str | None = None
+    cancelled: int = 0
+    open: tuple[int, ...] | None = None
+
+
+def write_lines(connection: Connection, account: str, lines: Sequence[Line]) -> None:
+    """Write customers' lines and count them in their commands, in order of commands.
+
+    A silence with nothing open is quiet as of this very transaction.
+    """
+    _hold_commands(connection, account, sorted({line.seq for line in lines}))
+    connection.execute(text(f"{_LINES} SELECT count(*) FROM told"), _values(account, lines))
+
+
+def finish(
+    connection: Connection,
+    account: str,
+    lines: Sequence[Line],
+    entries: Sequence[Entry],
+    now: datetime,
+    room: Room,
+) -> bool:
+    """Write lines and journal, and last of all count what was taken and freed, if it still fits.
+
+    What shrinks always fits: a plan lowered below what is in use refuses growth and nothing else.
+    """
+    _hold_commands(connection, account, sorted({line.seq for line in lines}))
+    counting = _COUNT if room.active_delta or room.directory_delta else "SELECT 1 FROM total"
+    done = connection.execute(
+        text(_LINES + _FINISH + counting),
+        {
+            **_values(account, lines),
+            "entries": json.dumps([entry._asdict() for entry in entries]),
+            "now": now,
+            "active": room.active_delta,
+            "directory": room.directory_delta,
+        },
+    )
+    return done.one_or_none() is not None
+
+
+def _values(account: str, lines: Sequence[Line]) -> dict[str, object]:
+    return {"account": account, "lines": json.dumps([line._asdict() for line in lines])}
+
+
+def _hold_commands(connection: Connection, account: str, seqs: Sequence[int]) -> None:
+    # One is held by its update; several are held in order first, against deadlocks.
+    if len(seqs) > 1:
+        connection.execute(
+            text(
+                "SELECT seq FROM commands WHERE account = :account "
+                "AND seq = ANY(CAST(:seqs AS bigint[])) ORDER BY seq FOR NO KEY UPDATE"
+            ),
+            {"account": account, "seqs": list(seqs)},
+        )
+
+
+_LINES = """
+    WITH line AS (
+        SELECT * FROM jsonb_to_recordset(CAST(:lines AS jsonb)) AS line
+            (customer text, seq bigint, state text, code text, message text, cancelled int,
+             open bigint[])
+    ), written AS (
+        UPDATE command_targets t
+        SET state = line.state, code = line.code, message = line.message,
+            cancelled = line.cancelled, open = line.open,
+            payload = CASE WHEN line.code = 'cannot_apply' THEN t.payload END,
+            quiet_at = CASE WHEN cardinality(line.open) = 0 THEN clock_timestamp() END
+        FROM line
+        WHERE t.account = :account AND t.customer = line.customer AND t.seq = line.seq
+          AND t.state = 'waiting'
+        RETURNING t.seq, t.state
+    ), counted AS (
+        SELECT seq, count(*) FILTER (WHERE state = 'applied') AS applied,
+               count(*) FILTER (WHERE state = 'refused') AS refused,
+               count(*) FILTER (WHERE state = 'superseded') AS superseded
+        FROM written GROUP BY seq
+    ), told AS (
+    UPDATE commands c SET
+        applied = c.applied + n.applied,
+        refused = c.refused + n.refused,
+        superseded = c.superseded + n.superseded,
+        state = CASE
+            WHEN c.applied + c.refused + c.superseded + n.applied + n.refused + n.superseded
+                 < c.targets OR (c.bulk AND c.resolved_at IS NULL) THEN 'accepted'
+            WHEN c.applied + n.applied = c.targets THEN 'applied'
+            WHEN c.applied + n.applied > 0 THEN 'partly'
+            WHEN c.superseded + n.superseded = c.targets THEN 'superseded'
+            ELSE 'refused' END,
+        done_at = CASE
+            WHEN c.applied + c.refused + c.superseded + n.applied + n.refused + n.superseded
+                 = c.targets AND NOT (c.bulk AND c.resolved_at IS NULL)
+            THEN clock_timestamp() END
+    FROM counted n WHERE c.account = :account AND c.seq = n.seq
+    RETURNING c.seq
+    )
+"""
+
+_FINISH = """
+    , noted AS (
+        INSERT INTO journal (account, customer, event, data, seq, business_at)
+        SELECT :account, customer, event, data, seq, :now
+        FROM jsonb_to_recordset(CAST(:entries AS jsonb))
+             AS entry (customer text, event text, data jsonb, seq bigint)
+    ), total AS (SELECT count(*) FROM told)
+"""
+
+# From `total`, so that the counters are locked after the commands: last, and for the shortest time.
+_COUNT = """
+    UPDATE counters SET active = active + :active, directory = directory + :directory FROM total
+    WHERE account = :account
+      AND (:active <= 0 OR active + :active <= active_limit)
+      AND (:directory <= 0 OR directory + :directory <= directory_limit)
+    RETURNING account
+"""

@@ -1,0 +1,61 @@
+"""What a lifecycle transaction decides on, read under its locks in one statement."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from domain.commands import Command, read_kept
+from domain.customer import CustomerState
+from domain.journey import Place
+from domain.quota import Room
+from storage.accounts import Account
+from storage.inbox import Target
+
+
+class Waiting(NamedTuple):
+    """All that waits for some customers, in order, with where they are."""
+
+    targets: list[Target]
+    states: dict[str, CustomerState]
+    """Of every customer for whom something waits."""
+    account: tuple[Account, Room] | None
+    """None: there is no such account."""
+
+
+def read_waiting(connection: Connection, account: str, customers: Sequence[str]) -> Waiting:
+    """All that waits for these customers, whose locks are held since an earlier statement."""
+    rows = connection.execute(_READ, {"account": account, "customers": list(customers)}).all()
+    commands: dict[int, Command] = {}
+    targets, states = [], {}
+    for customer, seq, payload, is_bulk, body, order_at, place, *rest in rows:
+        if seq not in commands:
+            commands[seq] = read_kept(body, bulk=is_bulk)
+        targets.append(Target(customer, seq, commands[seq], order_at, payload))
+        state = CustomerState(customer)
+        states[customer] = (
+            state if place is None else CustomerState(customer, Place(place), *rest[:5])
+        )
+    if not rows or rows[0].account is None:
+        return Waiting(targets, states, None)
+    return Waiting(targets, states, (Account(*rows[0][12:21]), Room(*rows[0][21:])))
+
+
+_READ = text(
+    """
+    SELECT t.customer, t.seq, t.payload, c.bulk, c.body,
+           least(coalesce(c.issued_at, c.received_at), c.received_at),
+           cu.place, s.slot, s.paused_at IS NOT NULL, cu.kept, cu.silenced_at, cu.zone,
+           a.account, a.name, a.zone, a.country, a.language, a.email_from, a.sms_from, a.test_now,
+           coalesce(a.test_now, statement_timestamp()),
+           n.active, n.active_limit, n.directory, n.directory_limit
+    FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
+    LEFT JOIN customers cu ON cu.account = t.account AND cu.customer = t.customer
+    LEFT JOIN slots s ON s.account = cu.account AND s.customer = cu.customer
+    LEFT JOIN accounts a ON a.account = t.account
+    LEFT JOIN counters n ON n.account = a.account
+    WHERE t.account = :account AND t.customer = ANY(CAST(:customers AS text[]))
+      AND t.state = 'waiting'
+    ORDER BY t.seq, t.customer
+    """
+)
