@@ -17,6 +17,7 @@ from domain.contact import Country, Email, Language, Zone, normal_number
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 LONGEST_VALUE = 2000
+LARGEST_NUMBER = 2**53 - 1
 
 
 def _plain(value: object) -> object:
@@ -26,9 +27,17 @@ def _plain(value: object) -> object:
         raise ValueError("is a text, a number, true or false; not null, a list or an object")  # noqa: TRY004 - pydantic's way
     if isinstance(value, str) and len(value) > LONGEST_VALUE:
         raise ValueError(f"is longer than {LONGEST_VALUE:,} characters")
+    return value if isinstance(value, (str, bool)) else _number(value)
+
+
+def _number(value: float) -> float:
+    # Doors write numbers differently (jsonb makes 100 of 1e2), so what counts is the value, and
+    # only as far as every reader of JSON agrees on it (RFC 7493, section 2.2).
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("is not a finite number")
-    return value
+    if abs(value) > LARGEST_NUMBER:
+        raise ValueError(f"is a number beyond ±{LARGEST_NUMBER:,}: write it as a text")
+    return int(value) if value == int(value) else value
 
 
 Value = Annotated[

@@ -52,7 +52,7 @@ class Target(NamedTuple):
 
 
 def lock_intake(connection: Connection) -> None:
-    """Be the one reader of the stream until the end of this transaction."""
+    """Be the one who takes commands in from a queue until the end of this transaction."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _INTAKE_LOCK})
 
 
@@ -66,7 +66,7 @@ def accept(
 
     The same id with another content is quarantined beside the first one, under a name of its own.
     """
-    digest = _digest(command.model_dump_json(exclude_unset=True))
+    digest = _digest(_canonical(command))
     aim = _aim(command, bulk_from)
     row = connection.execute(
         text(_ACCEPT),
@@ -266,6 +266,13 @@ def quarantined_raw(connection: Connection, account: str, command: str) -> str:
         {"account": account, "command": command},
     ).scalar_one()
     return raw
+
+
+def _canonical(command: Command) -> str:
+    # The same text for the same command, in whatever order its door gives the names (jsonb has one
+    # of its own): the digest is of it.
+    given = command.model_dump(mode="json", exclude_unset=True)
+    return json.dumps(given, ensure_ascii=False, sort_keys=True)
 
 
 def _digest(body: str) -> str:
