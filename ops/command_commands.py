@@ -10,10 +10,10 @@ import typer
 from config.settings import read_settings
 from domain.commands import Command, CommandState, UnreadableCommandError, read_command
 from ops.installation import Installation, open_installation
-from ops.outcome_words import print_outcomes
+from ops.outcome_words import print_outcomes, spoken_moment
 from ops.screen import Account, Json, Limit, UserError, screen
 from ops.waiting import all_refusals, wait_for
-from storage import inbox, outcomes
+from storage import inbox, outcomes, submissions
 from storage.database import Connection
 from storage.outcomes import Outcome
 from workers.sending import accept_all
@@ -40,7 +40,7 @@ def send(
         raise UserError(f"There is no command in {file}. Write one JSON object, or one a line.")
     with open_installation(read_settings()) as installation:
         accepted = accept_all(installation.engine, installation.bell(), commands, "send")
-        sent = [(one.account, one.command) for one in accepted]
+        sent = [(one.account, one.set_aside_as or one.command) for one in accepted]
         results = wait_for(installation, sent, wait, timeout)
     print_outcomes(results, json)
     if any(result.state in _NOT_WELL for result in results):
@@ -58,7 +58,10 @@ def _lines(file: str) -> list[tuple[int, str]]:
     try:
         json_.loads(content)
     except ValueError:
-        return [(n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
+        # Not at the other line ends of Unicode, which may stand within a JSON text.
+        return [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
+    except RecursionError:
+        pass  # the reader says what is wrong with it
     return [(1, content)]
 
 
@@ -148,6 +151,12 @@ def _read_again(connection: Connection, found: Outcome) -> Outcome:
 def _find(installation: Installation, command: str, account: str | None) -> Outcome:
     with installation.engine.connect() as connection:
         found = outcomes.find_outcomes(connection, command, account)
+        since = None if found else submissions.waiting_since(connection, command, account)
+    if since is not None:
+        raise UserError(
+            f"Command {command} was submitted in SQL at {spoken_moment(since)} and is not taken in yet. "
+            "Is an intake process running? Start one."
+        )
     if not found:
         raise UserError(f"There is no command {command}. See: layby command list")
     if len(found) > 1:

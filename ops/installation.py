@@ -16,7 +16,13 @@ from ops.servers import Servers, default_home, private_servers
 from storage.database import Engine, check_reachable, connect
 from storage.installation import check_key
 from storage.migrate import check_schema, migrate
-from workers.broker import RedisBell, check_redis, connect_redis, make_broker
+from workers.broker import (
+    RedisBell,
+    check_redis,
+    connect_redis,
+    connect_redis_impatiently,
+    make_broker,
+)
 from workers.fence import Fence
 
 
@@ -38,6 +44,10 @@ class Installation:
 
     def bell(self) -> RedisBell:
         return RedisBell(self.broker())
+
+    def impatient_bell(self) -> RedisBell:
+        """A bell for who must not wait for a Redis that is away: the next tick rings again."""
+        return RedisBell(make_broker(connect_redis_impatiently(self.servers.redis_url)))
 
     def name(self) -> str:
         """Name this process, for leases and for whoever reads who started a send."""

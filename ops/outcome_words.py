@@ -33,9 +33,9 @@ def in_words(outcome: Outcome) -> str:
         if (number := getattr(outcome, name))
     ]
     if outcome.quiet_at:
-        words.append(f"quiet since {_moment(outcome.quiet_at)}")
+        words.append(f"quiet since {spoken_moment(outcome.quiet_at)}")
     return ", ".join(words)
 
 
-def _moment(at: datetime) -> str:
+def spoken_moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} {at:%Z}".strip()

@@ -2,7 +2,9 @@
 
 import gc
 import resource
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import dramatiq
@@ -20,12 +22,11 @@ from workers.broker import (
     BULK,
     LIFECYCLE,
     RedisBell,
-    connect_redis_impatiently,
-    make_broker,
 )
 from workers.delivery import START_AT_MOST, Delivery
 from workers.desk import Desk
 from workers.intake import Intake
+from workers.submissions import Submissions
 
 LIFECYCLE_THREADS = 4
 BULK_THREADS = 2
@@ -100,12 +101,13 @@ def run_scheduler(installation: Installation) -> None:
 
 
 def run_intake(installation: Installation) -> None:
-    """Take commands in from the stream."""
-    intake = Intake(
+    """Take commands in: from the stream, and those submitted in SQL."""
+    stream = Intake(
         installation.redis(), installation.engine, installation.bell(), installation.name()
     )
+    submitted = Submissions(installation.engine, installation.impatient_bell())
     with stop_signal() as stop:
-        stop.wait_beside(lambda: intake.run(stop.is_set))
+        stop.wait_beside(lambda: _beside_each_other(stop.is_set, stream.run, submitted.run))
 
 
 def run_web(installation: Installation) -> None:
@@ -115,7 +117,7 @@ def run_web(installation: Installation) -> None:
 
     settings = installation.settings
     bound = listen(settings.http_host, settings.http_port)
-    bell = RedisBell(make_broker(connect_redis_impatiently(installation.servers.redis_url)))
+    bell = installation.impatient_bell()
     redis_url, key = installation.servers.redis_url, installation.key
     _allow_connections()
     with stop_signal() as stop:
@@ -138,6 +140,23 @@ PROCESSES: dict[str, Callable[[Installation], None]] = {
     "intake": run_intake,
     "web": run_web,
 }
+
+
+def _beside_each_other(
+    stopping: Callable[[], bool], *runs: Callable[[Callable[[], bool]], None]
+) -> None:
+    """Run each in a thread of its own; one that fails ends them all, and the process with them."""
+    ended = threading.Event()
+
+    def one(run: Callable[[Callable[[], bool]], None]) -> None:
+        try:
+            run(lambda: ended.is_set() or stopping())
+        finally:
+            ended.set()
+
+    with ThreadPoolExecutor(len(runs)) as threads:
+        for running in [threads.submit(one, run) for run in runs]:
+            running.result()
 
 
 def _adapters(installation: Installation) -> tuple[Adapters, Adapters]:

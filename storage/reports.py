@@ -117,7 +117,10 @@ def coming(connection: Connection, account: str, name: str) -> Rows:
 
 
 def queues(connection: Connection, account: str | None) -> Rows:
-    """What is due, later and started on each account's channels, and commands not applied yet."""
+    """What is due, later and started on each account's channels, and commands that wait.
+
+    `intake`: submitted in SQL and not taken in; `lifecycle`: accepted and not applied.
+    """
     return _rows(
         connection,
         """
@@ -138,6 +141,9 @@ def queues(connection: Connection, account: str | None) -> Rows:
             SELECT account, CASE WHEN bulk THEN 'bulk' ELSE 'lifecycle' END, count(*),
                    min(received_at), 0, 0
             FROM commands WHERE state = 'accepted' GROUP BY account, bulk
+            UNION ALL
+            SELECT command->>'account', 'intake', count(*), min(submitted_at), 0, 0
+            FROM submissions GROUP BY command->>'account'
         ) AS all_queues
         WHERE CAST(:account AS text) IS NULL OR account = :account
         ORDER BY account, queue

@@ -454,6 +454,16 @@ facts = Table(
     Index("facts_customer_idx", "account", "customer"),
 )
 
+# What `SELECT layby_submit(jsonb)` was given (a function of the migration 0002), until intake takes
+# it in. Nothing is unique here, or a caller's long transaction would hold up the others' commands.
+submissions = Table(
+    "submissions",
+    metadata,
+    Column("key", BigInteger, Identity(always=True), primary_key=True),
+    Column("command", JSONB, nullable=False),
+    Column("submitted_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+)
+
 # One scheduler at a time does each tick; any number may run.
 leases = Table(
     "leases",

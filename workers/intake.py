@@ -122,16 +122,21 @@ def _accept(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | No
 
 
 def _accept_or_set_aside(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | None:
+    if FIELD not in fields:
+        return _accept(connection, fields)
+    return accept_or_set_aside(connection, fields[FIELD], "stream")
+
+
+def accept_or_set_aside(connection: Connection, raw: bytes, door: str) -> Accepted | None:
+    """Accept a command; one that the database can't keep is quarantined, and the others go on."""
     try:
         with connection.begin_nested():
-            return _accept(connection, fields)
+            return accept_raw(connection, raw, door)
     except DatabaseError as error:
         if is_lost(error):
             raise
         problem = f"The database can't keep it: {first_line(error)}."
-        inbox.quarantine(
-            connection, raw=_text(fields.get(FIELD, b"")), door="stream", problem=problem
-        )
+        inbox.quarantine(connection, raw=_text(raw), door=door, problem=problem)
         return None
 
 
@@ -143,6 +148,15 @@ def accept_raw(
         command = read_command(raw)
     except UnreadableCommandError as error:
         quarantined(connection, _text(raw), door, f"It can't be read: {error}")
+        return None
+    except Exception as error:
+        # A defect of ours must not strand what comes behind.
+        log.exception("cannot_read")
+        problem = (
+            f"It can't be read ({type(error).__name__}), and this may not be its fault. See the "
+            "intake process's log, mend what it says, then: layby command replay ID"
+        )
+        quarantined(connection, _text(raw), door, problem)
         return None
     return inbox.accept(connection, command, door, bulk_from=bulk_from)
 

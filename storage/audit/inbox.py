@@ -121,6 +121,14 @@ _ACCEPTED_LONG_AGO = """
     WHERE state = 'accepted' AND received_at < clock_timestamp() - interval '5 minutes'
 """
 
+_SUBMITTED_LONG_AGO = """
+    -- A warning: it waits, and nothing is lost. Counted from the call, not from the commit.
+    SELECT command->>'account' AS account, CAST(NULL AS text) AS customer,
+           format('command %s was submitted in SQL at %s and is not taken in', command->>'id',
+                  submitted_at) AS detail
+    FROM submissions WHERE submitted_at < clock_timestamp() - interval '5 minutes'
+"""
+
 _NOT_KEPT = """
     -- What can't be read is kept as it came, or it can't be replayed.
     SELECT account, CAST(NULL AS text) AS customer,
@@ -284,6 +292,15 @@ COMMANDS = (
         "commands",
         _ACCEPTED_LONG_AGO,
         "Are a lifecycle process and a scheduler running? Start them.",
+        warning=True,
+    ),
+    Check(
+        "G7",
+        "submitted_long_ago",
+        "Is every command submitted in SQL taken in within 5 minutes?",
+        "submissions",
+        _SUBMITTED_LONG_AGO,
+        "Is an intake process running? Start one.",
         warning=True,
     ),
 )

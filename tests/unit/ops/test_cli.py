@@ -97,6 +97,26 @@ def test_queues_tells_what_is_due_later_and_started(layby: Layby, run: Run) -> N
     assert (rows["email"]["due"], rows["email"]["later"]) == (1, 0)
     assert (rows["sms"]["due"], rows["sms"]["later"]) == (0, 2)
     assert rows["lifecycle"]["due"] == 1
+    assert "intake" not in rows
+
+
+def test_command_submitted_in_sql_is_counted_and_told_of_before_it_is_taken_in(
+    layby: Layby, run: Run
+) -> None:
+    """Nobody has to know of the table to see what waits, and why it goes no further."""
+    layby.set_up()
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql(
+            """SELECT layby_submit('{"id": "s-1", "account": "acme", "kind": "pause"}')"""
+        )
+    (row,) = json.loads(run("queues", "--json", "--account", "acme").stdout)
+    assert (row["queue"], row["due"]) == ("intake", 1)
+    assert row["oldest_due"] is not None
+    told = run("command", "show", "s-1")
+    assert told.returncode == 1
+    assert "Command s-1 was submitted in SQL at" in told.stderr
+    assert "Is an intake process running?" in told.stderr
+    assert "There is no command s-2" in run("command", "show", "s-2").stderr
 
 
 def test_failed_and_unknown_are_listed_and_an_unknown_is_resolved(layby: Layby, run: Run) -> None:

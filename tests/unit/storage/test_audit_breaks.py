@@ -217,6 +217,9 @@ BREAKS: dict[str, Break] = {
         "UPDATE commands SET received_at = received_at - interval '1 day' "
         "WHERE state = 'accepted' AND kind = 'move_to_directory'",
     ),
+    "submitted_long_ago": Break(
+        None, "UPDATE submissions SET submitted_at = submitted_at - interval '1 day'"
+    ),
     "belongs_to_enrolment": Break(
         "abe", "UPDATE sends SET customer = 'abe' WHERE customer = 'ann' AND step = 0"
     ),

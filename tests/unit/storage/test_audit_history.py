@@ -82,6 +82,7 @@ def live_through(layby: Layby) -> None:
     layby.accept("move_to_directory", customers=["ann"])
     layby.accept("pause", customers={"status": "late"})
     layby.accept("import_customers", csv="id,name\nimi,Imi\n!,Nobody\n")
+    execute(layby, """SELECT layby_submit('{"id": "sql", "account": "acme", "kind": "pause"}')""")
 
 
 def _complete(layby: Layby) -> None:

@@ -1,0 +1,75 @@
+"""Every door of Layby, in one list, and what takes in what the doors leave behind them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from contract.doors.door import Door, Ground
+from contract.doors.send_door import SendDoor
+from contract.doors.sql_door import SqlDoor
+from contract.doors.stream_door import StreamDoor
+from harness import Layby
+
+from ops.servers import Servers
+from storage.database import Engine
+from workers.broker import RedisBell, make_broker
+from workers.intake import STREAM, Intake
+from workers.lifecycle import apply_waiting
+from workers.submissions import Submissions
+
+DOORS: tuple[type[Door], ...] = (StreamDoor, SendDoor, SqlDoor)
+NAMES = tuple(door.name for door in DOORS)
+
+
+class Doors:
+    """All doors, open; what comes in is applied when the test says so."""
+
+    def __init__(self, ground: Ground, layby: Layby, client: redis.Redis) -> None:
+        bell = RedisBell(make_broker(client))
+        self.layby = layby
+        self._client = client
+        self._stream = Intake(client, ground.engine, bell, "reader")
+        self._submissions = Submissions(ground.engine, bell)
+        self._open = {door.name: door(ground) for door in DOORS}
+
+    def __getitem__(self, name: str) -> Door:
+        return self._open[name]
+
+    def take_in(self) -> None:
+        """Do what intake does, until there is nothing left of it."""
+        while self._client.xlen(STREAM):
+            self._stream.read_once()
+        while self._submissions.take_once():
+            pass
+
+    def apply(self) -> None:
+        """Take in, and apply what then waits."""
+        self.take_in()
+        for (account,) in self.layby.rows("SELECT DISTINCT account FROM commands"):
+            apply_waiting(self.layby.engine, account)
+
+    def kept(self) -> list[tuple[Any, ...]]:
+        """(id, state) of all that was taken in, in order."""
+        return self.layby.rows("SELECT command, state FROM commands ORDER BY seq")
+
+    def close(self) -> None:
+        for door in self._open.values():
+            door.close()
+
+
+@pytest.fixture
+def doors(
+    engine: Engine,
+    database_url: str,
+    servers: Servers,
+    layby: Layby,
+    redis_client: redis.Redis,
+    tmp_path: Path,
+) -> Iterator[Doors]:
+    opened = Doors(
+        Ground(engine, database_url, servers.redis_url, tmp_path / "doors"), layby, redis_client
+    )
+    yield opened
+    opened.close()

@@ -1,0 +1,23 @@
+"""`SELECT layby_submit(jsonb)`, in a transaction of the sender's."""
+
+import psycopg
+from contract.doors.door import Ground, RefusedAtTheDoorError
+
+
+class SqlDoor:
+    name = "sql"
+
+    def __init__(self, ground: Ground) -> None:
+        self._connection = psycopg.connect(ground.database_url)
+
+    def submit(self, raw: bytes) -> None:
+        try:
+            with self._connection.transaction():
+                self._connection.execute(
+                    "SELECT layby_submit(CAST(convert_from(%s, 'UTF8') AS jsonb))", [raw]
+                )
+        except psycopg.DatabaseError as error:
+            raise RefusedAtTheDoorError(str(error)) from None
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,84 @@
+"""The SQL door's intake: from the table that `layby_submit` fills into the inbox, in its order.
+
+A row is deleted in the transaction that accepts its command: a process that is killed leaves both
+as they were. Its rows are taken out before the intake lock is waited for, so that whoever holds up
+this door does not hold up the stream.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from config.machine_time import Deadline
+from domain.commands import MAX_BYTES
+from storage import inbox, submissions
+from storage.database import Connection, DatabaseError, Engine, first_line, transact
+from storage.inbox import Accepted
+from workers.broker import Bell
+from workers.intake import accept_or_set_aside, accept_raw
+
+log = structlog.get_logger()
+
+DOOR = "sql"
+_TAKE_AT_MOST = 200
+_LOOK_EVERY_SECONDS = 0.05
+_RING_SECONDS = 1.0
+"""How long a batch is rung for; for whom there was no time, the next tick rings."""
+
+Accept = Callable[[Connection, bytes, str], Accepted | None]
+
+
+class Submissions:
+    """One taker of what was submitted in SQL; any number may run."""
+
+    def __init__(self, engine: Engine, bell: Bell) -> None:
+        self._engine = engine
+        self._bell = bell
+
+    def run(self, stopping: Callable[[], bool]) -> None:
+        """Take in until told to stop; a database that is away is waited for."""
+        while not stopping():
+            try:
+                if not self.take_once():
+                    time.sleep(_LOOK_EVERY_SECONDS)
+            except DatabaseError as error:
+                log.warning("database_away", reason=first_line(error))
+                time.sleep(1.0)
+
+    def take_once(self) -> int:
+        """Take in what waits; returns how many there were."""
+        with self._engine.connect() as connection:
+            if not submissions.any_waits(connection):
+                return 0
+        try:
+            accepted = self._transact(accept_raw)
+        except DatabaseError:
+            # One row spoils the batch: each on its own, and the culprit is set aside.
+            accepted = self._transact(accept_or_set_aside)
+        self._ring({one.account for one in accepted if one is not None and one.fresh})
+        return len(accepted)
+
+    def _transact(self, accept: Accept) -> list[Accepted | None]:
+        def take_in(connection: Connection) -> list[Accepted | None]:
+            taken = submissions.take(connection, _TAKE_AT_MOST)
+            inbox.lock_intake(connection)
+            return [accept(connection, _as_sent(one.raw), DOOR) for one in taken]
+
+        return transact(self._engine, take_in)
+
+    def _ring(self, accounts: Iterable[str]) -> None:
+        patience = Deadline.after(_RING_SECONDS)
+        for account in accounts:
+            if not patience.passed:
+                self._bell.waiting(account)
+
+
+def _as_sent(raw: str) -> bytes:
+    """As the door's bytes are counted: without the blanks that jsonb adds between values."""
+    given = raw.encode()
+    return given if len(given) <= MAX_BYTES else _BETWEEN.sub(rb"\1", given)
+
+
+_BETWEEN = re.compile(rb'("(?:[^"\\]|\\.)*")| +')
