@@ -154,8 +154,8 @@ def _find(installation: Installation, command: str, account: str | None) -> Outc
         since = None if found else submissions.waiting_since(connection, command, account)
     if since is not None:
         raise UserError(
-            f"Command {command} was submitted in SQL at {spoken_moment(since)} and is not taken in yet. "
-            "Is an intake process running? Start one."
+            f"Command {command} was submitted in SQL at {spoken_moment(since)} and is not taken "
+            "in yet. Is an intake process running? Start one."
         )
     if not found:
         raise UserError(f"There is no command {command}. See: layby command list")

@@ -44,7 +44,10 @@ REFUSALS_SHOWN = 100
 
 
 class Outcome(BaseModel):
-    """A command's outcome so far. `quiet_at` is set once every silenced customer is quiet."""
+    """A command's outcome so far. `quiet_at` is set once every silenced customer is quiet.
+
+    `unknown` counts from then on, and becomes less when word comes after all.
+    """
 
     id: str
     account: str
@@ -222,7 +225,11 @@ _OUTCOMES = """
     FROM {source} CROSS JOIN LATERAL (
         SELECT coalesce(sum(cancelled), 0) AS cancelled,
                coalesce(sum(cardinality(open)), 0) AS started,
-               coalesce(sum(unknown), 0) AS unknown,
+               -- Of those without a word at the time of quiet: word may have come since.
+               coalesce(sum((SELECT count(*) FROM sends s
+                             WHERE s.account = t.account AND s.customer = t.customer
+                               AND s.send = ANY(t.open) AND s.state = 'unknown'))
+                        FILTER (WHERE unknown > 0), 0) AS unknown,
                count(open) AS watched, count(quiet_at) AS quiet, max(quiet_at) AS quiet_at
         FROM command_targets t WHERE t.account = c.account AND t.seq = c.seq
     ) t

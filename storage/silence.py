@@ -230,22 +230,23 @@ def sweep_quiet(connection: Connection, account: str | None = None, limit: int =
     return connection.execute(
         text(
             """
-            WITH watched AS (
-                SELECT account, customer, seq, open FROM command_targets
+            WITH quiet AS (
+                SELECT account, customer, seq FROM command_targets t
                 WHERE open IS NOT NULL AND quiet_at IS NULL
                   AND (CAST(:account AS text) IS NULL OR account = :account)
-                ORDER BY account, customer LIMIT :limit FOR UPDATE SKIP LOCKED
+                  -- Here, before the limit: what stays open must not keep the others from it.
+                  AND NOT EXISTS (SELECT 1 FROM started s
+                                  WHERE s.account = t.account AND s.customer = t.customer
+                                    AND s.send = ANY(t.open))
+                ORDER BY account, customer LIMIT :limit FOR UPDATE OF t SKIP LOCKED
             )
             UPDATE command_targets t
             SET quiet_at = clock_timestamp(),
                 unknown = (SELECT count(*) FROM sends s
                            WHERE s.account = t.account AND s.customer = t.customer
                              AND s.send = ANY(t.open) AND s.state = 'unknown')
-            FROM watched w
-            WHERE t.account = w.account AND t.customer = w.customer AND t.seq = w.seq
-              AND NOT EXISTS (SELECT 1 FROM started s
-                              WHERE s.account = w.account AND s.customer = w.customer
-                                AND s.send = ANY(w.open))
+            FROM quiet q
+            WHERE t.account = q.account AND t.customer = q.customer AND t.seq = q.seq
             """
         ),
         {"account": account, "limit": limit},

@@ -89,6 +89,9 @@ def deliver_batch(
     try:
         batch = _start(delivery, account, channel, room, token)
         messages, answered = _render(delivery, batch) if batch else ({}, [])
+        flights = _flights(batch, token) if batch else {}
+        unsent = [(flights[send], result) for send, result in answered]
+        settle(delivery.engine, account, unsent, None)
     except BaseException:
         # Whatever it was, and even if the commit was answered by a lost connection: nothing of
         # this start is handed over.
@@ -98,8 +101,6 @@ def deliver_batch(
     desk.give_back(room - len(messages))
     if batch is None:
         return False
-    flights = {send: _flight(send, token, started.due) for send, started in batch.started.items()}
-    settle(delivery.engine, account, [(flights[send], result) for send, result in answered], None)
     for answers in desk.hand_over(list(messages.items()), deadline):
         known = [(flights[send], result) for send, result in answers]
         settle(delivery.engine, account, known, desk.adapter.name)
@@ -128,6 +129,10 @@ class Batch(NamedTuple):
 
     account: Account
     started: dict[int, Started]
+
+
+def _flights(batch: Batch, token: UUID) -> dict[int, Flight]:
+    return {send: _flight(send, token, started.due) for send, started in batch.started.items()}
 
 
 def _start(

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from domain.message import Answer
 from scheduler.ticks import Watch, sweep
+from storage import reports, silence
 from storage.outcomes import Outcome
 
 
@@ -233,3 +234,42 @@ def test_quiet_is_reported_once_the_last_started_send_is_settled(people: Layby) 
     assert outcome.unknown == 2
     with engine.connect() as connection:
         assert connection.execute(text(NOTHING_WAITS)).all() == []
+
+
+def test_quiet_is_said_of_one_however_many_stay_open_before_it(layby: Layby) -> None:
+    """A sweep takes so many at a time: those that can't be said yet must not take their places."""
+    layby.set_up()
+    layby.on_schedule("ann", "bob", "cid")
+    start(layby.engine, layby.account)
+    move = layby.must("move_to_directory", customers=["ann", "bob", "cid"])
+    last = started(layby.engine, layby.account)[-1]
+    answer(layby.engine, [last], Answer.ACCEPTED)
+    with layby.engine.begin() as connection:
+        assert silence.sweep_quiet(connection, limit=2) == 1
+        assert silence.sweep_quiet(connection, limit=2) == 0
+    assert layby.rows(
+        "SELECT customer FROM command_targets WHERE quiet_at IS NOT NULL AND open <> '{}'"
+    ) == [("cid",)]
+    assert layby.outcome(move.id).quiet_at is None
+
+
+def test_outcome_counts_no_send_as_unknown_once_there_is_word_of_it(
+    people: Layby, clock: FakeClock
+) -> None:
+    """Word after quiet: of the worker that was thought dead, or of a person who found it out."""
+    start(people.engine, people.account)
+    opens = started(people.engine, people.account)
+    watch = Watch()
+    watch.rescue(people.engine)
+    move = people.must("move_to_directory", customers=["ann", "bob"])
+    clock.pass_lease()
+    watch.rescue(people.engine)
+    sweep(people.engine)
+    outcome = people.outcome(move.id)
+    assert (outcome.quiet_at is not None, outcome.unknown) == (True, 2)
+    answer(people.engine, opens[:1], Answer.ACCEPTED)
+    assert people.outcome(move.id).unknown == 1
+    with people.engine.begin() as connection:
+        assert reports.resolve_unknown(connection, people.account, opens[1].send, "failed", "")
+    told = people.outcome(move.id)
+    assert (told.unknown, told.started, told.quiet_at) == (0, 2, outcome.quiet_at)

@@ -4,11 +4,13 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 from typing import Any
 
+import pytest
 from harness import START, Layby
 
 from config.machine_time import Deadline
 from domain.message import Answer, Channel, Message, Result
 from domain.send import RETRY_AFTER
+from storage.database import DatabaseError
 from workers.delivery import deliver
 from workers.desk import Desk
 
@@ -261,3 +263,41 @@ def test_an_adapter_that_fails_costs_its_own_send_only(layby: Layby) -> None:
     layby.deliver()
     assert layby.ledger("ann") == [(0, "unknown", "unknown")]
     assert layby.ledger("bob") == [(0, "sent", "accepted")]
+
+
+def test_desk_gets_its_room_back_when_the_database_keeps_no_outcome_of_what_was_not_rendered(
+    layby: Layby,
+) -> None:
+    """And what was started goes back, not to be found by the rescue a lease later."""
+    layby.set_up()
+    layby.must(
+        "put_template",
+        template="hello",
+        definition={
+            "channel": "email",
+            "default_language": "en",
+            "texts": {"en": {"subject": "Hello", "text": "{{ amount }}"}},
+        },
+    )
+    layby.on_schedule("ann", "bob")
+    layby.must("update_customer", customers=["bob"], profile={"values": {"amount": 7}})
+    channel = answering(layby, Answer.ACCEPTED)
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql(
+            """
+            CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'no room'; END $$;
+            CREATE TRIGGER spoil BEFORE INSERT ON sends FOR EACH ROW
+            WHEN (NEW.rule = 'not_rendered') EXECUTE FUNCTION spoil();
+            """
+        )
+    with pytest.raises(DatabaseError):
+        deliver(layby.delivery, layby.account, Channel.EMAIL)
+    desk = layby.delivery.test_desks[Channel.EMAIL]
+    assert desk.reserve(1000, Deadline.after(0)) == channel.capacity
+    assert layby.rows("SELECT 1 FROM started") == []
+    assert layby.rows("SELECT customer, attempts FROM pending ORDER BY 1") == [
+        ("ann", 0),
+        ("bob", 0),
+    ]
+    assert channel.handed == []
