@@ -9,7 +9,7 @@ import structlog
 
 from config.machine_time import machine_seconds
 from domain.message import Answer, Result
-from storage import inbox, partitions, settles, silence, starts
+from storage import inbox, partitions, replans, settles, silence, starts
 from storage.database import Engine
 from storage.settles import Open
 from workers.broker import Bell
@@ -21,15 +21,20 @@ _NO_WORD = Result(Answer.UNKNOWN, "no word of it by its deadline")
 
 
 def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
-    """Ring for every account and channel with something due, and for commands that wait."""
+    """Ring for every account and channel with something due, and for commands and plans."""
     with engine.connect() as connection:
         due = [pair for pair in starts.due_queues(connection) if only in (None, pair[0])]
-        waiting = {
-            bulk: [
-                one for one in inbox.accounts_waiting(connection, bulk=bulk) if only in (None, one)
-            ]
-            for bulk in (False, True)
+        found = {
+            False: {
+                *inbox.accounts_waiting(connection, bulk=False),
+                *replans.accounts_to_replan(connection),
+            },
+            True: {*inbox.accounts_waiting(connection, bulk=True)},
         }
+    waiting = {
+        bulk: sorted(one for one in accounts if only in (None, one))
+        for bulk, accounts in found.items()
+    }
     for account, channel in due:
         bell.due(account, channel)
     for bulk, accounts in waiting.items():

@@ -51,7 +51,7 @@ def lock_account(connection: Connection, account: str) -> Account | None:
 
 
 def put_account(connection: Connection, put: PutAccount) -> None:
-    """Create the account, or change what was given."""
+    """Create the account, or change what was given; a changed zone leaves plans to be made anew."""
     connection.execute(
         text(
             """
@@ -62,6 +62,7 @@ def put_account(connection: Connection, put: PutAccount) -> None:
             ON CONFLICT (account) DO UPDATE SET
                    name = coalesce(:name, a.name),
                    zone = coalesce(:zone, a.zone),
+                   replan_after = CASE WHEN :zone <> a.zone THEN '' ELSE a.replan_after END,
                    country = coalesce(:country, a.country),
                    language = coalesce(:language, a.language),
                    email_from = coalesce(:email_from, a.email_from),

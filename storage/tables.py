@@ -71,6 +71,13 @@ accounts = Table(
     Column("sms_from", Text),
     Column("test_now", Moment, comment="set: a test account, whose business time this is"),
     Column("created_at", Moment, nullable=False, server_default=NOW),
+    Column(
+        "replan_after",
+        Text,
+        comment="its zone has changed: customers after this one are still to be planned by the "
+        "new one",
+    ),
+    Index("accounts_replan_idx", "account", postgresql_where=text("replan_after IS NOT NULL")),
 )
 
 # Nothing references this table: its row is updated by every change of place, last in the

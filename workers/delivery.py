@@ -212,7 +212,9 @@ def _skip(connection: Connection, account: Account, decided: list[Decided]) -> N
     ]
     if skipped:
         starts.skip(connection, account.account, skipped, account.now)
-        advances = [advance_of(connection, account, one.due) for one in decided]
+        # Planned by the zone as it is under the locks: its change plans anew what it finds planned.
+        known = read_account(connection, account.account) or account
+        advances = [advance_of(connection, known, one.due) for one in decided]
         enrolments.advance(connection, account.account, advances, account.now)
 
 

@@ -60,6 +60,7 @@ from storage.lines import Line, finish, write_lines
 from storage.silence import Moved
 from storage.waiting import read_waiting
 from workers import profiles, schedules, setup
+from workers.replanning import replan_some
 from workers.resolving import resolve
 from workers.work import Work
 
@@ -106,8 +107,9 @@ def apply_waiting(engine: Engine, account: str) -> Applied:
             travelled |= apply_set_up(engine, account, seq)
         if waiting:
             apply_to(engine, account, waiting)
-        elif not set_up:
+        elif not set_up and not replan_some(engine, account, CHUNK):
             return Applied(travelled, more=False)
+    replan_some(engine, account, CHUNK)
     return Applied(travelled, more=True)
 
 

@@ -14,6 +14,7 @@ def upgrade() -> None:
     connection.exec_driver_sql(SUBMISSIONS)
     schema = connection.exec_driver_sql("SELECT quote_ident(current_schema())").scalar_one()
     connection.exec_driver_sql(LAYBY_SUBMIT.replace("OUR_SCHEMA", schema))
+    connection.exec_driver_sql(REPLANS)
 
 
 TOKENS = """
@@ -88,4 +89,12 @@ REVOKE ALL ON FUNCTION layby_submit(jsonb) FROM PUBLIC;
 
 COMMENT ON FUNCTION layby_submit(jsonb) IS
     'Accepts a command of Layby in this transaction: committed, it will be applied; rolled back, it never was. Returns its id.';
+"""
+
+REPLANS = """
+ALTER TABLE accounts ADD COLUMN replan_after TEXT;
+
+COMMENT ON COLUMN accounts.replan_after IS 'its zone has changed: customers after this one are still to be planned by the new one';
+
+CREATE INDEX accounts_replan_idx ON accounts (account) WHERE replan_after IS NOT NULL;
 """
