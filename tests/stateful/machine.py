@@ -46,6 +46,17 @@ at_once = st.sampled_from([True, True, False])
 channels = st.sampled_from(list(Channel))
 _numbers = count(1)
 
+BYSTANDER = "bystander"
+OTHERS = " UNION ALL ".join(
+    f"SELECT '{table}', CAST(t AS text) FROM {table} t WHERE account = '{BYSTANDER}' "
+    "OR (account = :account AND customer <> ALL(CAST(:names AS text[])))"
+    for table in (
+        *("customers", "slots", "enrolments", "pending", "started", "sends", "facts"),
+        *("command_targets", "journal"),
+    )
+)
+"""All rows that belong to a customer, but for those named."""
+
 ISSUED = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
 
 
@@ -192,6 +203,9 @@ class JourneyMachine(RuleBasedStateMachine):
     @initialize()
     def open_the_account(self) -> None:
         layby = self.layby
+        if not layby.rows("SELECT 1 FROM accounts WHERE account = :other", other=BYSTANDER):
+            open_the_bystander(layby)
+        layby.account = self.account
         layby.must(
             "put_account",
             active_limit=3,
@@ -423,8 +437,15 @@ class JourneyMachine(RuleBasedStateMachine):
         return told
 
     def apply(self, names: set[str]) -> None:
+        """Apply what waits for these; every row of anybody else stays as it is."""
+        before = self.rows_of_others(names)
         apply_for(self.layby, *names)
         self.model.apply(names)
+        assert self.rows_of_others(names) == before
+
+    def rows_of_others(self, names: set[str]) -> set[tuple[Any, ...]]:
+        """Of the account's other customers, and of one of the same name in another account."""
+        return set(self.layby.rows(OTHERS, account=self.account, names=sorted(names)))
 
     def all_applied(self) -> None:
         for plan in self.plans:
@@ -549,6 +570,13 @@ class JourneyMachine(RuleBasedStateMachine):
             for command, customer, state, cancelled, opened, quiet in rows
             if state != "waiting"
         }
+
+
+def open_the_bystander(layby: Layby) -> None:
+    """An account that no command is for, with a customer of a name that others have too."""
+    layby.account = BYSTANDER
+    layby.set_up()
+    layby.on_schedule(NAMES[0])
 
 
 def _for(
