@@ -45,7 +45,9 @@ class MailServer:
         self._mails: list[Mail] = []
         command = [sys.executable, __file__, str(folder), hold]
         self._log = folder / "mail.log"
-        self._process = Guarded(command, environ, self._log, folder)
+        # As a program it finds what is beside it; `patience` is one folder up.
+        found = {**environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        self._process = Guarded(command, found, self._log, folder)
         until(lambda: self._port.exists() or self._process.process.poll(), "an SMTP server")
         assert self._port.exists(), self._log.read_text(encoding="utf-8")
 
