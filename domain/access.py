@@ -3,7 +3,7 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from domain.commands import Command, CustomerCommand
+from domain.commands import Command, CustomerCommand, ImportCustomers
 
 INSTALLATION = ""
 """In place of an account: the whole installation, every account."""
@@ -31,7 +31,7 @@ class Role(StrEnum):
 
 def role_for(command: Command) -> Role:
     """The least role that may send this command; whatever is no customer's command is set-up."""
-    return Role.OPERATOR if isinstance(command, CustomerCommand) else Role.ADMIN
+    return Role.OPERATOR if isinstance(command, CustomerCommand | ImportCustomers) else Role.ADMIN
 
 
 def reaches(own: str, account: str) -> bool:
