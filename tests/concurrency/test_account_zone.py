@@ -32,7 +32,7 @@ class CountingBell:
     def __init__(self) -> None:
         self.rung: list[str] = []
 
-    def waiting(self, account: str) -> None:
+    def waiting(self, account: str, *, bulk: bool = False) -> None:  # noqa: ARG002 - not told
         self.rung.append(account)
 
     def due(self, account: str, channel: str) -> None:
