@@ -21,6 +21,10 @@ class Facts(NamedTuple):
     recipient: str | None
     template_exists: bool
     sender: str | None
+    paused: bool = False
+    """The template is, by an operator."""
+    command_waits: bool = False
+    """One for this customer, in a queue that is paused."""
 
 
 class Send(NamedTuple):
@@ -47,6 +51,20 @@ def decide(facts: Facts) -> Decision:
         if objection is not None:
             return objection
     return Send()
+
+
+def paused(facts: Facts) -> Defer | None:
+    """What an operator paused waits, undecided; a resume brings it forward."""
+    if facts.paused:
+        return Defer("paused", facts.now + PAUSED_LOOK)
+    return None
+
+
+def command_waits(facts: Facts) -> Defer | None:
+    """A command that a pause keeps from being applied could be a move."""
+    if facts.command_waits:
+        return Defer("command_waits", facts.now + COMMAND_LOOK)
+    return None
 
 
 def reachable(facts: Facts) -> Skip | None:
@@ -95,11 +113,19 @@ def _spoken(span: timedelta) -> str:
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 min"
 
 
+PAUSED_LOOK = timedelta(hours=1)
+"""How long a paused template's sends are out of the others' way, unless resumed."""
+
+COMMAND_LOOK = timedelta(minutes=10)
+
 RULES: tuple[Callable[[Facts], Decision | None], ...] = (
+    paused,
+    command_waits,
     reachable,
     has_template,
     in_time,
     has_sender,
     in_window,
 )
-"""In this order: what makes a send impossible, then what makes it too late, then when."""
+"""In this order: what is not to be decided yet, what makes a send impossible, then too late, then
+when."""

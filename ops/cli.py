@@ -17,6 +17,7 @@ from ops import (
     import_command,
     reports,
     restore_command,
+    switch_commands,
     token_commands,
     up,
 )
@@ -52,6 +53,9 @@ app.command("failed")(reports.failed)
 app.add_typer(reports.unknown_app, name="unknown")
 app.command("audit")(audit_command.audit)
 app.command("restore-fence")(restore_command.restore_fence)
+app.command("pause")(switch_commands.pause)
+app.command("resume")(switch_commands.resume)
+app.command("switches")(switch_commands.list_switches)
 
 KNOWN = (
     UserError,

@@ -156,7 +156,10 @@ def _coming(row: dict[str, Any]) -> str:
     if row["due_at"] is None:
         return f"{what}: in progress"
     again = f", attempt {row['attempts'] + 1}" if row["attempts"] else ""
-    return f"{what}: will be due by {row['channel']}{again}"
+    if row["paused"]:
+        return f"{what}: paused: {row['paused']}"
+    put_off = f", put off by {row['deferred']}" if row["deferred"] else ""
+    return f"{what}: will be due by {row['channel']}{again}{put_off}"
 
 
 def _why_nothing(who: dict[str, Any]) -> str:

@@ -42,6 +42,12 @@ def first_accounts(connection: Connection, limit: int) -> list[str]:
     return [row.account for row in rows]
 
 
+def database_now(connection: Connection) -> datetime:
+    """Business time where no account is concerned."""
+    now: datetime = connection.execute(text("SELECT statement_timestamp()")).scalar_one()
+    return now
+
+
 def lock_account(connection: Connection, account: str) -> Account | None:
     """The same, held against other set-up commands; hot tables' foreign keys still pass."""
     row = connection.execute(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from domain.commands import Command, read_kept
 from domain.import_rows import AimedRow
 from storage import filters
+from storage.switches import BULK_RUNS
 
 Position = tuple[int, str]
 """Seq and customer: how far a turn has come in what waits."""
@@ -59,11 +60,11 @@ def aim_rows(connection: Connection, account: str, seq: int, rows: Sequence[Aime
 
 
 def first_unresolved(connection: Connection, account: str) -> int | None:
-    """The oldest bulk command of an account that has not all of its targets yet."""
+    """The oldest bulk command of an account that has not all of its targets; none while paused."""
     found: int | None = connection.execute(
         text(
             "SELECT min(seq) FROM commands WHERE account = :account AND state = 'accepted' "
-            "AND bulk AND resolved_at IS NULL"
+            f"AND bulk AND resolved_at IS NULL AND {BULK_RUNS}"
         ),
         {"account": account},
     ).scalar_one()
@@ -198,6 +199,7 @@ def waiting(connection: Connection, account: str, after: Position, limit: int) -
         text(
             "SELECT seq, customer FROM command_targets WHERE account = :account "
             "AND state = 'waiting' AND bulk AND (seq, customer) > (:seq, :customer) "
+            f"AND {BULK_RUNS} "
             "ORDER BY seq, customer LIMIT :limit"
         ),
         {"account": account, "seq": after[0], "customer": after[1], "limit": limit},

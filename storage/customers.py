@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from domain.customer import CustomerState
 from domain.journey import Place, Status
 from domain.profile import Profile
+from storage.switches import HELD
 
 
 class AppearedError(Exception):
@@ -30,10 +31,11 @@ def lock(connection: Connection, account: str, customers: Sequence[str]) -> set[
 
 
 _LOCK = text(
-    """
+    f"""
     WITH found AS MATERIALIZED (
         SELECT customer FROM customers WHERE account = :account
-           AND customer = ANY(CAST(:customers AS text[])) ORDER BY customer FOR UPDATE
+           AND customer = ANY(CAST(:customers AS text[])) AND {HELD}
+        ORDER BY customer FOR UPDATE
     ), theirs AS MATERIALIZED (
         SELECT customer, slot FROM slots WHERE account = :account
            AND customer = ANY(ARRAY(SELECT customer FROM found)) ORDER BY slot FOR UPDATE

@@ -151,7 +151,8 @@ def replan(connection: Connection, account: str, plans: Sequence[Plan]) -> None:
         connection.execute(
             text(
                 f"""
-                UPDATE pending SET planned_at = p.planned_at, due_at = p.due_at
+                UPDATE pending
+                SET planned_at = p.planned_at, due_at = p.due_at, deferred = NULL
                 FROM {_PLANS}
                 WHERE pending.account = :account AND pending.enrolment = p.enrolment
                 """

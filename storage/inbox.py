@@ -23,6 +23,7 @@ from domain.customer_list import CustomerListError
 from domain.import_rows import AimedRow, aim_rows
 from storage import bulk
 from storage.lines import Line, write_lines
+from storage.switches import BULK_RUNS, HELD, LIFECYCLE_RUNS, MAY_APPLY
 
 
 class Accepted(NamedTuple):
@@ -279,28 +280,29 @@ def _digest(body: str) -> str:
     return hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def setup_waiting(connection: Connection, account: str) -> list[int]:
-    """Set-up commands of the account not applied yet, in order."""
+def setup_waiting(connection: Connection, account: str, limit: int) -> list[int]:
+    """Set-up commands of the account not applied yet, in order; none while that is paused."""
     rows = connection.execute(
         text(
             "SELECT seq FROM commands WHERE account = :account "
-            "AND state = 'accepted' AND targets = 0 AND NOT bulk ORDER BY seq"
+            f"AND state = 'accepted' AND targets = 0 AND NOT bulk AND {LIFECYCLE_RUNS} "
+            "ORDER BY seq LIMIT :limit"
         ),
-        {"account": account},
+        {"account": account, "limit": limit},
     )
     return [row.seq for row in rows]
 
 
 def customers_waiting(connection: Connection, account: str, limit: int) -> list[str]:
-    """Customers for whom single work waits, those of the oldest commands first.
+    """Customers for whom single work waits, those of the oldest commands first; not while paused.
 
     What waits of bulk work for them is applied with it; who has nothing else waits for the bulk
     queue (`storage/bulk.py`).
     """
     rows = connection.execute(
         text(
-            "SELECT DISTINCT customer FROM (SELECT customer FROM command_targets "
-            "WHERE account = :account AND state = 'waiting' AND NOT bulk "
+            "SELECT DISTINCT customer FROM (SELECT customer FROM command_targets t "
+            f"WHERE account = :account AND state = 'waiting' AND NOT bulk AND {MAY_APPLY} "
             "ORDER BY seq LIMIT :limit) AS oldest"
         ),
         {"account": account, "limit": limit},
@@ -313,7 +315,7 @@ def lock_setup(connection: Connection, account: str, seq: int) -> Command | None
     body = connection.execute(
         text(
             "SELECT body FROM commands WHERE account = :account AND seq = :seq "
-            "AND state = 'accepted' AND targets = 0 AND NOT bulk FOR UPDATE"
+            f"AND state = 'accepted' AND targets = 0 AND NOT bulk AND {HELD} FOR UPDATE"
         ),
         {"account": account, "seq": seq},
     ).scalar_one_or_none()
@@ -378,8 +380,12 @@ def replay(connection: Connection, account: str, command: str) -> bool:
 
 
 def accounts_waiting(connection: Connection, *, bulk: bool) -> list[str]:
-    """Accounts with single or bulk commands not applied yet, skipping from one to the next."""
+    """Accounts with single or bulk commands not applied yet, skipping from one to the next.
+
+    None while the queue is paused.
+    """
     waits = f"c.state = 'accepted' AND {'c.bulk' if bulk else 'NOT c.bulk'}"
+    runs = BULK_RUNS if bulk else LIFECYCLE_RUNS
     rows = connection.execute(
         text(
             f"""
@@ -392,7 +398,7 @@ def accounts_waiting(connection: Connection, *, bulk: bool) -> list[str]:
                     ORDER BY c.account LIMIT 1
                 ) later
             )
-            SELECT account FROM waiting
+            SELECT account FROM waiting WHERE {runs}
             """
         )
     )

@@ -103,11 +103,21 @@ def coming(connection: Connection, account: str, name: str) -> Rows:
         """
         SELECT e.schedule, e.version, e.reference, e.step + 1 AS step,
                jsonb_array_length(v.definition->'steps') AS steps, e.held, p.due_at, p.planned_at,
-               p.channel, p.attempts
+               p.channel, p.attempts, p.deferred, paused.paused
         FROM enrolments e
         JOIN schedule_versions v USING (account, schedule, version)
         JOIN slots s ON s.account = e.account AND s.slot = e.slot
         LEFT JOIN pending p ON p.account = e.account AND p.enrolment = e.enrolment
+        LEFT JOIN LATERAL (
+            SELECT string_agg(w.scope || ' ' || w.name
+                              || coalesce(' (' || nullif(w.reason, '') || ')', ''),
+                              ', ' ORDER BY w.scope, w.name) AS paused
+            FROM switches w
+            WHERE w.account IN ('', e.account)
+              AND (w.scope = 'account' OR (w.scope = 'channel' AND w.name = p.channel)
+                   OR (w.scope = 'queue' AND p.deferred = 'command_waits')
+                   OR (w.scope = 'template'
+                       AND w.name = v.definition->'steps'->e.step->>'template'))) paused ON true
         WHERE e.account = :account AND s.customer = :customer
         ORDER BY p.due_at NULLS LAST, e.enrolment
         """,
@@ -124,7 +134,17 @@ def queues(connection: Connection, account: str | None) -> Rows:
     return _rows(
         connection,
         """
-        SELECT account, queue, due, oldest_due, later, started FROM (
+        SELECT account, queue, due, oldest_due, later, started,
+               (SELECT string_agg(w.scope || ' ' || w.name
+                                  || coalesce(' (' || nullif(w.reason, '') || ')', ''),
+                                  ', ' ORDER BY w.scope, w.name)
+                FROM switches w
+                WHERE w.account IN ('', all_queues.account)
+                  AND CASE WHEN queue IN ('lifecycle', 'bulk')
+                           THEN w.scope = 'queue' AND w.name = queue
+                           ELSE w.scope IN ('account', 'template')
+                                OR (w.scope = 'channel' AND w.name = queue) END) AS paused
+        FROM (
             SELECT q.account, q.channel AS queue,
                    count(*) FILTER (WHERE q.due) AS due,
                    min(q.due_at) FILTER (WHERE q.due) AS oldest_due,

@@ -8,7 +8,9 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from domain.message import Channel
+from domain.switch import Paused
 from storage.columns import moments, numbers, texts
+from storage.switches import COMMANDS_PAUSED, HELD, PAUSED_HERE
 
 
 class Held(NamedTuple):
@@ -22,6 +24,7 @@ class Held(NamedTuple):
     step: int
     planned_at: datetime
     attempts: int
+    deferred: str | None
 
 
 class Due(NamedTuple):
@@ -38,6 +41,8 @@ class Due(NamedTuple):
     recipient: str | None
     zone: str | None
     language: str | None
+    command_waits: bool
+    """Looked at only while a queue of commands is paused, or where that put the send off."""
 
     @property
     def step(self) -> int:
@@ -82,11 +87,12 @@ def lock_due(
 
 
 _LOCK_DUE = text(
-    """
-    SELECT CAST(p.ctid AS text), p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts
+    f"""
+    SELECT CAST(p.ctid AS text), p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts,
+           p.deferred
     FROM pending p JOIN slots s ON s.account = p.account AND s.slot = p.slot
     WHERE p.account = :account AND p.channel = :channel AND p.due_at <= :now
-      AND layby_may_send(:seen)
+      AND layby_may_send(:seen) AND {HELD}
     ORDER BY p.due_at LIMIT :limit
     FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED
     """
@@ -95,24 +101,32 @@ _LOCK_DUE = text(
 
 def read_due(
     connection: Connection, account: str, channel: Channel, held: Sequence[Held]
-) -> list[Due]:
-    """The facts of held sends, as committed now."""
+) -> tuple[list[Due], Paused]:
+    """The facts of held sends, as committed now, and what is paused."""
     rows = connection.execute(
         _READ_DUE[channel],
         {
             "account": account,
             "enrolments": numbers(one.enrolment for one in held),
             "customers": texts(one.customer for one in held),
+            "again": any(one.deferred == "command_waits" for one in held),
         },
-    )
-    return [Due(held[number - 1], *facts) for number, *facts in rows.all()]
+    ).all()
+    paused = frozenset((scope, name) for scope, name in rows[0][-1]) if rows else frozenset()
+    return [Due(held[number - 1], *facts) for number, *facts, _ in rows], Paused(paused)
 
 
 _READ_DUE = {
     channel: text(
         f"""
         SELECT held.number, e.schedule, e.version, e.reference, e.anchor_date, e.anchor_at,
-               c."values" || e."values", c.name, c.{address}, c.zone, c.language
+               c."values" || e."values", c.name, c.{address}, c.zone, c.language,
+               CASE WHEN {COMMANDS_PAUSED} OR :again
+                    THEN EXISTS (SELECT 1 FROM command_targets t
+                                 WHERE t.account = :account AND t.customer = held.customer
+                                   AND t.state = 'waiting')
+                    ELSE false END,
+               {PAUSED_HERE}
         FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
                         json_array_elements_text(CAST(:customers AS json)))
              WITH ORDINALITY AS held (enrolment, customer, number),
@@ -217,16 +231,18 @@ def skip(connection: Connection, account: str, skipped: Sequence[Skipped], now: 
     )
 
 
-def defer(connection: Connection, until: Sequence[tuple[Held, datetime]]) -> None:
-    """Move held sends to a later moment."""
-    held, due_ats = zip(*until, strict=True)
+def defer(connection: Connection, until: Sequence[tuple[Held, datetime, str]]) -> None:
+    """Move held sends to a later moment, each by a rule."""
+    held, due_ats, rules = zip(*until, strict=True)
     connection.execute(
         text(
-            "UPDATE pending p SET due_at = d.due_at "
-            "FROM unnest(CAST(:tids AS tid[]), CAST(:due_ats AS timestamptz[])) "
-            "AS d (tid, due_at) WHERE p.ctid = d.tid"
+            "UPDATE pending p SET due_at = d.due_at, deferred = d.rule "
+            "FROM ROWS FROM (unnest(CAST(:tids AS tid[])), "
+            "                unnest(CAST(:due_ats AS timestamptz[])), "
+            "                json_array_elements_text(CAST(:rules AS json))) "
+            "AS d (tid, due_at, rule) WHERE p.ctid = d.tid"
         ),
-        {"tids": tids(held), "due_ats": moments(due_ats)},
+        {"tids": tids(held), "due_ats": moments(due_ats), "rules": texts(rules)},
     )
 
 
@@ -236,7 +252,7 @@ def tids(held: Iterable[Held]) -> str:
 
 
 def due_queues(connection: Connection) -> list[tuple[str, str]]:
-    """The (account, channel) pairs with something due, each by its own clock.
+    """The (account, channel) pairs with something due, each by its own clock; not the paused ones.
 
     Skips from pair to pair along the index, so it costs by the pair, not by the send.
     """
@@ -256,6 +272,10 @@ def due_queues(connection: Connection) -> list[tuple[str, str]]:
             WHERE EXISTS (SELECT 1 FROM pending p
                           WHERE p.account = pair.account AND p.channel = pair.channel
                             AND p.due_at <= coalesce(a.test_now, statement_timestamp()))
+              AND NOT EXISTS (SELECT 1 FROM switches w
+                              WHERE w.account IN ('', pair.account)
+                                AND (w.scope = 'account'
+                                     OR (w.scope = 'channel' AND w.name = pair.channel)))
             """
         )
     )

@@ -34,6 +34,7 @@ from domain.commands import CommandState
 from domain.journey import Place, Status
 from domain.message import Channel
 from domain.send import FINAL_STATES
+from domain.switch import Scope
 
 metadata = MetaData(
     naming_convention={
@@ -229,6 +230,7 @@ pending = Table(
     Column("planned_at", Moment, nullable=False, comment="by the schedule"),
     Column("due_at", Moment, nullable=False, comment="planned_at, or later: retried, deferred"),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
+    Column("deferred", Text, comment="the rule that put it off last, since it was planned"),
     # At most one pending send per enrolment.
     PrimaryKeyConstraint("account", "enrolment"),
     # G3: nothing is pending but for a live enrolment of a live slot. No cascade.
@@ -239,6 +241,13 @@ pending = Table(
     one_of("channel", Channel),
     # What is due of one account and channel, in order.
     Index("pending_due_idx", "account", "channel", "due_at"),
+    # What a resume brings forward.
+    Index(
+        "pending_paused_idx",
+        "account",
+        "planned_at",
+        postgresql_where=text("deferred IN ('paused', 'command_waits')"),
+    ),
 )
 
 # No foreign keys: a started send outlives the slot that it started under.
@@ -469,6 +478,27 @@ submissions = Table(
     Column("key", BigInteger, Identity(always=True), primary_key=True),
     Column("command", JSONB, nullable=False),
     Column("submitted_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+# What operators have paused. No foreign key: an empty account means all of them.
+switches = Table(
+    "switches",
+    metadata,
+    account_id(),
+    Column("scope", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("paused_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("source", Text, nullable=False, server_default="", comment="who"),
+    Column("after_send", BigInteger, nullable=False, comment="the last one given out before it"),
+    Column("after_entry", BigInteger, nullable=False, comment="of the journal, likewise"),
+    PrimaryKeyConstraint("account", "scope", "name"),
+    one_of("scope", Scope),
+    CheckConstraint(
+        "CASE scope WHEN 'queue' THEN account = '' WHEN 'account' THEN account = name "
+        "WHEN 'template' THEN account <> '' ELSE true END",
+        name="of_its_account",
+    ),
 )
 
 # One scheduler at a time does each tick; any number may run.

@@ -11,6 +11,7 @@ from domain.journey import Place
 from domain.quota import Room
 from storage.accounts import Account
 from storage.inbox import Target
+from storage.switches import MAY_APPLY
 
 
 class Waiting(NamedTuple):
@@ -24,7 +25,10 @@ class Waiting(NamedTuple):
 
 
 def read_waiting(connection: Connection, account: str, customers: Sequence[str]) -> Waiting:
-    """All that waits for these customers, whose locks are held since an earlier statement."""
+    """All that waits for these customers, whose locks are held since an earlier statement.
+
+    Not what is paused.
+    """
     rows = connection.execute(_READ, {"account": account, "customers": list(customers)}).all()
     commands: dict[int, Command] = {}
     targets, states = [], {}
@@ -42,7 +46,7 @@ def read_waiting(connection: Connection, account: str, customers: Sequence[str])
 
 
 _READ = text(
-    """
+    f"""
     SELECT t.customer, t.seq, t.payload, c.bulk, c.body,
            least(coalesce(c.issued_at, c.received_at), c.received_at),
            cu.place, s.slot, s.paused_at IS NOT NULL, cu.kept, cu.silenced_at, cu.zone,
@@ -55,7 +59,7 @@ _READ = text(
     LEFT JOIN accounts a ON a.account = t.account
     LEFT JOIN counters n ON n.account = a.account
     WHERE t.account = :account AND t.customer = ANY(CAST(:customers AS text[]))
-      AND t.state = 'waiting'
+      AND t.state = 'waiting' AND {MAY_APPLY}
     ORDER BY t.seq, t.customer
     """
 )

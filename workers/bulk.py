@@ -27,9 +27,11 @@ def apply_bulk(engine: Engine, account: str) -> Applied:
             # In this order: what set-up came before these is seen.
             unresolved = bulk.first_unresolved(connection, account)
             waiting = bulk.waiting(connection, account, after, _LOOKED_AT_ONCE)
-            set_up = inbox.setup_waiting(connection, account)
+            set_up = inbox.setup_waiting(connection, account, CHUNK)
         for seq in set_up:
             travelled |= apply_set_up(engine, account, seq)
+        if len(set_up) == CHUNK:
+            continue  # there may be more that comes before the customers' commands
         if unresolved is not None:
             resolve_some(engine, account, unresolved)
         elif waiting:

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from config.machine_time import Deadline
-from domain.gate import Decision, Defer, Facts, Send, Skip, decide
+from domain.gate import Decision, Defer, Facts, Send, Skip, command_waits, decide
 from domain.journey import Status
 from domain.message import Answer, Channel, Message, Result
 from domain.planning import zone_of
+from domain.switch import Paused
 from storage import customers, definitions, enrolments, starts
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine
@@ -146,8 +147,10 @@ def _start(
         held = starts.lock_due(connection, account_id, channel, account.now, limit, seen)
         if not held:
             return None
-        due = starts.read_due(connection, account_id, channel, held)
-        decided = _decide(connection, account, channel, due)
+        due, paused = starts.read_due(connection, account_id, channel, held)
+        if paused.sends_nothing_by(channel):
+            return None
+        decided = _decide(connection, account, channel, due, paused)
         _skip(connection, account, [one for one in decided if isinstance(one.decision, Skip)])
         _defer(connection, [one for one in decided if isinstance(one.decision, Defer)])
         passed = [one for one in decided if isinstance(one.decision, Send)]
@@ -168,7 +171,7 @@ class Decided(NamedTuple):
 
 
 def _decide(
-    connection: Connection, account: Account, channel: Channel, due: list[Due]
+    connection: Connection, account: Account, channel: Channel, due: list[Due], paused: Paused
 ) -> list[Decided]:
     schedules = {
         run: definitions.read_schedule(connection, account.account, *run)
@@ -194,6 +197,9 @@ def _decide(
             recipient=one.recipient,
             template_exists=step.template in templates,
             sender=sender,
+            paused=paused.has_template(step.template),
+            command_waits=one.command_waits
+            and (paused.applies_not_all or one.held.deferred == command_waits.__name__),
         )
         decided.append(Decided(one, facts, templates.get(step.template), decide(facts)))
     return decided
@@ -220,7 +226,9 @@ def _skip(connection: Connection, account: Account, decided: list[Decided]) -> N
 
 def _defer(connection: Connection, decided: list[Decided]) -> None:
     until = [
-        (one.due.held, one.decision.until) for one in decided if isinstance(one.decision, Defer)
+        (one.due.held, one.decision.until, one.decision.rule)
+        for one in decided
+        if isinstance(one.decision, Defer)
     ]
     if until:
         starts.defer(connection, until)

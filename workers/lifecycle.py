@@ -102,9 +102,11 @@ def apply_waiting(engine: Engine, account: str) -> Applied:
         with engine.connect() as connection:
             # In this order: what set-up came before these is seen.
             waiting = inbox.customers_waiting(connection, account, CHUNK)
-            set_up = inbox.setup_waiting(connection, account)
+            set_up = inbox.setup_waiting(connection, account, CHUNK)
         for seq in set_up:
             travelled |= apply_set_up(engine, account, seq)
+        if len(set_up) == CHUNK:
+            continue  # there may be more that comes before the customers' commands
         if waiting:
             apply_to(engine, account, waiting)
         elif not set_up and not replan_some(engine, account, CHUNK):

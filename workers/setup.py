@@ -9,7 +9,7 @@ from domain.commands import (
     PutSchedule,
     PutTemplate,
 )
-from storage import accounts, definitions, inbox, journal
+from storage import accounts, definitions, inbox, journal, switches
 from storage.accounts import Account
 from storage.database import Connection
 from storage.journal import Entry
@@ -23,7 +23,7 @@ class SetupRefusedError(Exception):
 def apply(connection: Connection, account: str, seq: int) -> bool:
     """Apply one set-up command, if it is one and still waits; True: a test clock travelled."""
     command = inbox.lock_setup(connection, account, seq)
-    if command is None:
+    if command is None or not switches.lifecycle_runs(connection):
         return False
     try:
         entry = _apply(connection, command, seq)

@@ -30,6 +30,8 @@ GOOD = Facts(
     sender="billing@acme.example",
 )
 BAD = {
+    "paused": {"paused": True},
+    "command_waits": {"command_waits": True},
     "reachable": {"recipient": None},
     "has_template": {"template_exists": False},
     "in_time": {"due_at": NOW - timedelta(days=2, seconds=1)},
@@ -46,6 +48,8 @@ def test_nothing_objects_to_a_good_send() -> None:
 @pytest.mark.parametrize(
     ("rule", "decision"),
     [
+        ("paused", Defer("paused", NOW + timedelta(hours=1))),
+        ("command_waits", Defer("command_waits", NOW + timedelta(minutes=10))),
         ("reachable", Skip("reachable", "the customer has no email address")),
         ("has_template", Skip("has_template", "there is no template hello")),
         (
@@ -71,9 +75,12 @@ def test_a_text_message_needs_a_number() -> None:
 
 @pytest.mark.parametrize("first", range(len(RULES)))
 def test_first_objection_wins_in_the_rules_order(first: int) -> None:
-    """What makes a send impossible, then what makes it too late, then when."""
+    """What is not to be decided yet, what makes a send impossible, then too late, then when."""
     names = [rule.__name__ for rule in RULES]
-    assert names == ["reachable", "has_template", "in_time", "has_sender", "in_window"]
+    assert names == [
+        *("paused", "command_waits"),
+        *("reachable", "has_template", "in_time", "has_sender", "in_window"),
+    ]
     facts = GOOD
     for name in names[first:]:
         facts = facts._replace(**BAD[name])

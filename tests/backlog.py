@@ -1,0 +1,62 @@
+"""Many active customers with a send due, made by a few statements instead of commands."""
+
+from datetime import datetime, timedelta
+
+from harness import START, Layby
+from sqlalchemy import text
+
+from storage.database import Engine
+
+_STATEMENT = """
+    WITH people AS (
+        INSERT INTO customers (account, customer, place, name, email, phone)
+        SELECT :account, :prefix || '-' || n, 'active', 'B', 'b@example.org', '+33612345678'
+        FROM generate_series(1, :number) AS n RETURNING account, customer
+    ), held AS (
+        INSERT INTO slots (account, customer, activated_at)
+        SELECT account, customer, :at FROM people RETURNING account, customer, slot
+    ), live AS (
+        INSERT INTO enrolments (account, customer, slot, schedule, version, anchor_at)
+        SELECT account, customer, slot, :schedule, 1, :at FROM held
+        RETURNING account, enrolment, slot, customer
+    ), planned AS (
+        INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at, due_at)
+        SELECT account, enrolment, slot, customer, 0, :channel, moment, moment
+        FROM live, LATERAL (SELECT CAST(:at AS timestamptz)
+            + CAST(split_part(customer, '-', 2) AS int) * interval '1 microsecond' AS moment) m
+    )
+    UPDATE counters SET active = active + :number, active_limit = active_limit + :number
+    WHERE account = :account
+"""
+
+
+def make_due(
+    engine: Engine,
+    account: str,
+    number: int,
+    *,
+    prefix: str = "b",
+    schedule: str = "dunning",
+    channel: str = "email",
+    at: datetime = START - timedelta(minutes=1),
+) -> None:
+    """Customers `prefix-1`, `prefix-2`, …, each with the first send of a schedule due, in order."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(_STATEMENT),
+            {
+                "account": account,
+                "number": number,
+                "prefix": prefix,
+                "schedule": schedule,
+                "channel": channel,
+                "at": at,
+            },
+        )
+
+
+def another_account(layby: Layby, account: str) -> None:
+    """Set up an account beside the test's own, which stays the one that commands go to."""
+    own, layby.account = layby.account, account
+    layby.set_up()
+    layby.account = own
