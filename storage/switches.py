@@ -44,8 +44,8 @@ MAY_APPLY = f"""
         WHERE e.account = t.account AND e.customer = t.customer AND e.state = 'waiting'
           AND e.seq <= t.seq AND (e.bulk OR c.body->>'all_or_none' = 'true')) END
 """
-"""A condition on a waiting target `t`: it is applied now. While bulk is paused, nothing is that came
-behind bulk work of the same customer, nor what asks for all or none: its others may wait."""
+"""A condition on a waiting target `t`: it is applied now. While bulk is paused, nothing is that
+came behind bulk work of the same customer, nor what asks for all or none: others may wait."""
 
 COMMANDS_PAUSED = "EXISTS (SELECT 1 FROM switches WHERE account = '' AND scope = 'queue')"
 

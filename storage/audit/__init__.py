@@ -13,6 +13,7 @@ from storage.audit.model import Check, CheckResult, Violation
 from storage.audit.places import BOOKKEEPING, COUNTERS, PLACES
 from storage.audit.schema import CONSTRAINTS, KEPT_BY, SCHEMA
 from storage.audit.silence import SILENCE
+from storage.audit.switches import SWITCHES
 
 __all__ = ["CHECKS", "Check", "CheckResult", "Violation", "run_audit"]
 
@@ -27,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     *COMMANDS,
     *BOOKKEEPING,
     *ROWS,
+    *SWITCHES,
 )
 
 SHOWN_AT_MOST = 100

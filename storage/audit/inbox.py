@@ -119,6 +119,7 @@ _ACCEPTED_LONG_AGO = """
                   received_at) AS detail
     FROM commands
     WHERE state = 'accepted' AND received_at < clock_timestamp() - interval '5 minutes'
+      AND NOT EXISTS (SELECT 1 FROM switches WHERE scope = 'queue')
 """
 
 _SUBMITTED_LONG_AGO = """

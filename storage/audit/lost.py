@@ -96,12 +96,17 @@ _LEASE_LONG_OVER = """
 """
 
 _DUE_LONG_AGO = """
-    -- A warning: a backlog, or delivery is down. A test clock stands still and says nothing.
+    -- A warning: a backlog, or delivery is down. A test clock stands still and says nothing, and
+    -- what an operator paused is meant to wait.
     SELECT p.account, p.customer,
            format('step %s of enrolment %s is due by %s since %s', p.step + 1, p.enrolment,
                   p.channel, p.due_at) AS detail
     FROM pending p JOIN accounts a USING (account)
     WHERE a.test_now IS NULL AND p.due_at < clock_timestamp() - interval '15 minutes'
+      AND p.account NOT IN (SELECT account FROM switches WHERE scope = 'account')
+      AND p.channel NOT IN (SELECT name FROM switches WHERE scope = 'channel' AND account = '')
+      AND (p.account, p.channel)
+          NOT IN (SELECT account, name FROM switches WHERE scope = 'channel')
 """
 
 NOTHING_LOST = (

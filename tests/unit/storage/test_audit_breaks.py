@@ -220,6 +220,23 @@ BREAKS: dict[str, Break] = {
     "submitted_long_ago": Break(
         None, "UPDATE submissions SET submitted_at = submitted_at - interval '1 day'"
     ),
+    "started_while_switched_off": Break(
+        "ann",
+        """
+        UPDATE sends SET template = 'unused', send = 987654
+        WHERE customer = 'ann' AND state = 'sent'
+        """,
+    ),
+    "applied_while_paused": Break(
+        "ray",
+        """
+        UPDATE journal SET data = data || jsonb_build_object('after_entry', first - 1,
+                                                             'entry', first)
+        FROM (SELECT min(entry) AS first FROM journal WHERE customer = 'ray') AS of_ray
+        WHERE event = 'queue_resumed'
+        """,
+    ),
+    "switch_unjournaled": Break(None, "DELETE FROM journal WHERE event = 'template_paused'"),
     "belongs_to_enrolment": Break(
         "abe", "UPDATE sends SET customer = 'abe' WHERE customer = 'ann' AND step = 0"
     ),

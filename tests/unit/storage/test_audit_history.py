@@ -4,13 +4,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import uuid4
 
-from harness import Layby, numbered
+from harness import TEMPLATES, Layby, numbered
 from sqlalchemy import event
 
 from domain.message import Answer, Channel, Result
+from domain.switch import Scope, Switch
 from storage import settles, silence, starts
 from storage.audit import CHECKS, CheckResult, run_audit
 from storage.database import connect
+from workers import switches
 from workers.settling import settle_open
 
 
@@ -71,6 +73,7 @@ def sweep(layby: Layby) -> None:
 def live_through(layby: Layby) -> None:
     """Everything that can become of a customer and a send, and some of it still going on."""
     layby.set_up()
+    _pause_and_resume(layby)
     _complete(layby)
     _park(layby)
     _end_and_pause(layby)
@@ -83,6 +86,16 @@ def live_through(layby: Layby) -> None:
     layby.accept("pause", customers={"status": "late"})
     layby.accept("import_customers", csv="id,name\nimi,Imi\n!,Nobody\n")
     execute(layby, """SELECT layby_submit('{"id": "sql", "account": "acme", "kind": "pause"}')""")
+
+
+def _pause_and_resume(layby: Layby) -> None:
+    """Operators pause, and one thing stays paused that nobody uses."""
+    unused = TEMPLATES["nudge"]
+    layby.must("put_template", template="unused", definition=unused)
+    switches.pause(layby.engine, Switch(Scope.TEMPLATE, "unused", layby.account), source="test")
+    for switch in (Switch(Scope.CHANNEL, "email"), Switch(Scope.QUEUE, "lifecycle")):
+        switches.pause(layby.engine, switch, source="test")
+        switches.resume(layby.engine, switch, source="test")
 
 
 def _complete(layby: Layby) -> None:
