@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-import dramatiq
-
 from channels.configure import channel_from_urls
 from channels.protocol import ChannelAdapter
 from domain.message import Channel
@@ -18,25 +16,14 @@ from scheduler.run import Ticker
 from storage.retention import Keep
 from web.address import listen
 from workers.actors import declare_bulk, declare_delivery, declare_lifecycle
-from workers.broker import (
-    BULK,
-    LIFECYCLE,
-    RedisBell,
-)
+from workers.broker import BULK, LIFECYCLE, RedisBell
+from workers.consuming import consuming
 from workers.delivery import START_AT_MOST, Delivery
 from workers.desk import Desk
 from workers.intake import Intake
 from workers.submissions import Submissions
 
-LIFECYCLE_THREADS = 4
 BULK_THREADS = 2
-DELIVERY_THREADS = 4
-STOP_WITHIN_MILLISECONDS = 35_000
-"""Longer than a hand-over: what is handed over is settled before the process ends. Shorter than
-what a process has in all (ops/stop.py)."""
-
-_POLL_MILLISECONDS = 25
-"""How long an idle queue is left alone: what a ring waits on average is half of it."""
 
 Adapters = dict[Channel, ChannelAdapter]
 Desks = dict[Channel, Desk]
@@ -46,7 +33,8 @@ def run_lifecycle(installation: Installation) -> None:
     """Apply commands."""
     broker = installation.broker()
     declare_lifecycle(broker, RedisBell(broker), installation.engine)
-    with stop_signal() as stop, _consuming(broker, {LIFECYCLE}, LIFECYCLE_THREADS):
+    _collect_less_often()
+    with stop_signal() as stop, consuming(broker, {LIFECYCLE}):
         stop.wait()
 
 
@@ -54,7 +42,8 @@ def run_bulk(installation: Installation) -> None:
     """Apply commands for many customers, in chunks."""
     broker = installation.broker()
     declare_bulk(broker, RedisBell(broker), installation.engine)
-    with stop_signal() as stop, _consuming(broker, {BULK}, BULK_THREADS):
+    _collect_less_often()
+    with stop_signal() as stop, consuming(broker, {BULK}, BULK_THREADS):
         stop.wait()
 
 
@@ -80,7 +69,8 @@ def deliver_through(
             installation.fence,
         )
         declare_delivery(broker, RedisBell(broker), delivery)
-        with _consuming(broker, {channel.value for channel in Channel}, DELIVERY_THREADS):
+        _collect_less_often()
+        with consuming(broker, {channel.value for channel in Channel}):
             stop.wait()
 
 
@@ -194,16 +184,3 @@ def _collect_less_often() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-
-
-@contextmanager
-def _consuming(broker: dramatiq.Broker, queues: set[str], threads: int) -> Iterator[None]:
-    worker = dramatiq.Worker(
-        broker, queues=queues, worker_threads=threads, worker_timeout=_POLL_MILLISECONDS
-    )
-    _collect_less_often()
-    worker.start()
-    try:
-        yield
-    finally:
-        worker.stop(timeout=STOP_WITHIN_MILLISECONDS)

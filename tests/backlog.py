@@ -10,7 +10,8 @@ from storage.database import Engine
 _STATEMENT = """
     WITH people AS (
         INSERT INTO customers (account, customer, place, name, email, phone)
-        SELECT :account, :prefix || '-' || n, 'active', 'B', 'b@example.org', '+33612345678'
+        SELECT :account, :prefix || '-' || n, 'active', 'B', :account || '@example.org',
+               '+33612345678'
         FROM generate_series(1, :number) AS n RETURNING account, customer
     ), held AS (
         INSERT INTO slots (account, customer, activated_at)

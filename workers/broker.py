@@ -4,7 +4,7 @@ Losing one costs at most a tick; one too many finds nothing to do. Delays, retri
 in the database, so none of dramatiq's own is used.
 """
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import dramatiq
 import redis
@@ -22,6 +22,9 @@ APPLY = "apply_waiting"
 
 _RING_LIVES_SECONDS = 5
 """How long a ring that nobody answered keeps others from being made."""
+
+_ANSWER_LIVES_SECONDS = 86_400
+"""How long it is known when work was last begun: longer than any ring waits."""
 
 
 class BrokerUnreachableError(Exception):
@@ -92,7 +95,12 @@ def make_broker(client: redis.Redis) -> RedisBroker:
 
 
 class RedisBell:
-    """Rings through dramatiq, one outstanding ring for each piece of work."""
+    """Rings through dramatiq, one outstanding ring for each piece of work.
+
+    Rings are numbered. Where they wait for longer than a ring lives, the same work is rung for
+    again, behind the first; begun by the first, it makes the others idle, so that nobody has two
+    turns in a round.
+    """
 
     def __init__(self, broker: RedisBroker) -> None:
         self._broker = broker
@@ -105,10 +113,24 @@ class RedisBell:
     def due(self, account: str, channel: str) -> None:
         self._ring(f"{channel}:{account}", channel, channel, account, channel)
 
+    def idle(self, what: str, ring: int) -> bool:
+        """Whether the work was begun after this ring was made, so that there is nothing to do."""
+        try:
+            known: Any = self._client.mget(f"layby:begun:{what}", "layby:rings")
+        except redis.RedisError:
+            return False
+        begun, last = (int(one or 0) for one in known)
+        # More than there were: Redis has lost its count, and nothing can be said.
+        return 0 < ring <= begun <= last
+
     def answered(self, what: str) -> None:
         """Lets the next ring through: before one looks for work, or else a ring can be lost."""
         try:
-            self._client.delete(f"layby:ring:{what}")
+            last = int(self._client.get("layby:rings") or 0)
+            with self._client.pipeline(transaction=True) as pipeline:
+                pipeline.set(f"layby:begun:{what}", last, ex=_ANSWER_LIVES_SECONDS)
+                pipeline.delete(f"layby:ring:{what}")
+                pipeline.execute()
         except redis.RedisError as error:
             log.warning("ring_not_cleared", reason=str(error))
 
@@ -117,8 +139,9 @@ class RedisBell:
         try:
             if not self._client.set(key, b"1", nx=True, ex=_RING_LIVES_SECONDS):
                 return
+            number = self._client.incr("layby:rings")
             message: dramatiq.Message[None] = dramatiq.Message(
-                queue_name=queue, actor_name=actor, args=args, kwargs={}, options={}
+                queue_name=queue, actor_name=actor, args=args, kwargs={"ring": number}, options={}
             )
             self._broker.enqueue(message)
         except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:

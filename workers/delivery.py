@@ -30,15 +30,13 @@ from workers.fence import Fence
 from workers.planning import advance_of
 from workers.rendering import RenderError, render
 from workers.settling import give_back, settle
+from workers.turns import Turn
 
 START_AT_MOST = 200
 """Sends started in one transaction at most; also bounded by the channel's free hand-overs."""
 
 HAND_OVER_SECONDS = 30
 """From before a start is asked for to the last byte that may go out, and its lease."""
-
-SLICE_SECONDS = 2
-"""How long one account is served before the others have their turn."""
 
 
 class Started(NamedTuple):
@@ -64,7 +62,7 @@ class Delivery:
 
 
 def deliver(delivery: Delivery, account: str, channel: Channel) -> bool:
-    """Serve one account's due sends for a slice of time; True: there may be more."""
+    """Serve one account's due sends for a turn; True: there may be more."""
     if delivery.fence is not None and delivery.fence.holds():
         return False
     with delivery.engine.connect() as connection:
@@ -72,18 +70,16 @@ def deliver(delivery: Delivery, account: str, channel: Channel) -> bool:
     if known is None:
         return False
     desk = (delivery.desks if known.test_now is None else delivery.test_desks)[channel]
-    turn = Deadline.after(SLICE_SECONDS)
-    while not turn.passed and not delivery.stopping():
-        if not deliver_batch(delivery, desk, account, channel, turn):
+    turn = Turn(desk, account)
+    while not turn.over and not delivery.stopping():
+        if not deliver_batch(delivery, turn, account, channel):
             return False
     return True
 
 
-def deliver_batch(
-    delivery: Delivery, desk: Desk, account: str, channel: Channel, patience: Deadline
-) -> bool:
+def deliver_batch(delivery: Delivery, desk: Turn, account: str, channel: Channel) -> bool:
     """Start, hand over and settle one batch; False: nothing was due."""
-    room = desk.reserve(delivery.start_at_most, patience)
+    room = desk.reserve(delivery.start_at_most, desk.patience)
     if not room:
         return True
     token, deadline = uuid4(), Deadline.after(HAND_OVER_SECONDS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 
@@ -17,12 +18,25 @@ Answered = tuple[int, Result]
 """A send's number, and what became of it."""
 
 
+class _Waiter:
+    """Somebody in the line for room; told apart from others of the same account."""
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+
+
 class Desk:
-    """One channel's hand-overs in this process. No more are open at once than it has capacity."""
+    """One channel's hand-overs in this process. No more are open at once than it has capacity.
+
+    Who comes first is served first. While several accounts wait for room, each has an equal share
+    of it at most: one whose hand-overs are slow does not keep the others from theirs.
+    """
 
     def __init__(self, adapter: ChannelAdapter) -> None:
         self.adapter = adapter
         self._free = adapter.capacity
+        self._held: Counter[str] = Counter()
+        self._line: list[_Waiter] = []
         self._changed = threading.Condition()
         self._open: set[_Batch] = set()  # the loop itself holds its tasks weakly
         self._loop = asyncio.new_event_loop()
@@ -31,29 +45,57 @@ class Desk:
         )
         self._thread.start()
 
-    def reserve(self, most: int, patience: Deadline) -> int:
-        """Wait for room, and take up to `most` of it; 0: there was none in time."""
+    def reserve(self, most: int, patience: Deadline, account: str = "") -> int:
+        """Wait in line for room, and take up to `most` of it; 0: there was none in time."""
+        waiter = _Waiter(account)
         with self._changed:
-            while not self._free:
-                if not self._changed.wait(timeout=max(0.0, patience.remaining_seconds)):
-                    return 0
-            taken = min(most, self._free)
-            self._free -= taken
-            return taken
+            self._line.append(waiter)
+            try:
+                while not (room := self._room_for(waiter)):
+                    if not self._changed.wait(timeout=max(0.0, patience.remaining_seconds)):
+                        return 0
+                taken = min(most, room)
+                self._free -= taken
+                self._held[account] += taken
+                return taken
+            finally:
+                self._line.remove(waiter)
+                self._changed.notify_all()
 
-    def give_back(self, count: int) -> None:
+    @property
+    def waiting(self) -> list[str]:
+        """The accounts that wait for room, in line."""
+        with self._changed:
+            return [one.account for one in self._line]
+
+    def _room_for(self, waiter: "_Waiter") -> int:
+        """What a waiter may take now: nothing, if somebody before it may."""
+        if not self._free:
+            return 0
+        share = max(1, self.adapter.capacity // len({one.account for one in self._line}))
+        for one in self._line:
+            left = min(self._free, share - self._held[one.account])
+            if left > 0:
+                return left if one is waiter else 0
+        # Shares are rounded down: what is left over goes by the line.
+        return self._free if self._line[0] is waiter else 0
+
+    def give_back(self, count: int, account: str = "") -> None:
         """Free room that was reserved and not used."""
         with self._changed:
             self._free += count
+            self._held[account] -= count
+            if not self._held[account]:
+                del self._held[account]
             self._changed.notify_all()
 
     def hand_over(
-        self, messages: Sequence[tuple[int, Message]], deadline: Deadline
+        self, messages: Sequence[tuple[int, Message]], deadline: Deadline, account: str = ""
     ) -> Iterator[list[Answered]]:
         """Hand all over at once, each in reserved room; yields answers as they come in."""
         if not messages:
             return
-        batch = _Batch()
+        batch = _Batch(account)
         self._loop.call_soon_threadsafe(self._begin, messages, deadline, batch)
         missing = len(messages)
         while missing:
@@ -98,14 +140,15 @@ class Desk:
         batch.passed_on += len(ready)
         if batch.passed_on == len(batch.tasks):
             self._open.discard(batch)
-        self.give_back(len(ready))
+        self.give_back(len(ready), batch.account)
         batch.answers.put(ready)
 
 
 class _Batch:
     """What was handed over together; touched by the loop alone but for `answers`."""
 
-    def __init__(self) -> None:
+    def __init__(self, account: str) -> None:
+        self.account = account
         self.tasks: list[asyncio.Task[None]] = []
         self.ready: list[Answered] = []
         self.passed_on = 0

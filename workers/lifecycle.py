@@ -72,6 +72,9 @@ CHUNK = 100
 TURN_SECONDS = 2
 """How long one account is served before the others have their turn."""
 
+TURN_CHUNKS = 10
+"""And how many times at most, of a chunk of customers (and one of set-up commands) each."""
+
 
 class RoomTakenError(Exception):
     """Others took the plan's last places while we decided: begin the transaction anew."""
@@ -98,7 +101,9 @@ def apply_waiting(engine: Engine, account: str) -> Applied:
     """Apply what waits in an account, for a turn: set-up first, then by age."""
     turn = Deadline.after(TURN_SECONDS)
     travelled = False
-    while not turn.passed:
+    for _ in range(TURN_CHUNKS):
+        if turn.passed:
+            break
         with engine.connect() as connection:
             # In this order: what set-up came before these is seen.
             waiting = inbox.customers_waiting(connection, account, CHUNK)

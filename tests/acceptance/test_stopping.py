@@ -13,8 +13,8 @@ from supervisor import Supervisor
 from test_kill_every_process import Fire, Run, Shop, burn, finish, judge, load
 
 from config.machine_time import Deadline
-from ops.processes import STOP_WITHIN_MILLISECONDS
 from ops.servers import private_servers
+from workers.consuming import STOP_WITHIN_MILLISECONDS
 
 
 def test_delivery_told_to_stop_settles_all_that_it_has_handed_over(

@@ -23,15 +23,15 @@ class SilentDesk:
         self.asked = False
         self._room = room
 
-    def reserve(self, most: int, _: Deadline) -> int:
+    def reserve(self, most: int, _: Deadline, __: str) -> int:
         self.asked = True
         return min(most, self._room)
 
-    def give_back(self, count: int) -> None:
+    def give_back(self, count: int, _: str) -> None:
         """Its room is endless."""
 
     def hand_over(
-        self, messages: Sequence[tuple[int, Message]], _: Deadline
+        self, messages: Sequence[tuple[int, Message]], _: Deadline, __: str
     ) -> Iterator[list[tuple[int, Result]]]:
         self.handed.update(messages)
         return iter(())

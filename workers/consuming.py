@@ -1,0 +1,39 @@
+"""Consuming queues: threads of its own for each, and rings in their order."""
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import dramatiq
+
+from workers.turns import THREADS
+
+STOP_WITHIN_MILLISECONDS = 35_000
+"""Longer than a hand-over: what is handed over is settled before the process ends."""
+
+_POLL_MILLISECONDS = 25
+"""How long an idle queue is left alone: what a ring waits on average is half of it."""
+
+
+@contextmanager
+def consuming(
+    broker: dramatiq.Broker, queues: Collection[str], threads: int = THREADS
+) -> Iterator[None]:
+    """Serve these queues while this is open; at its end, what was begun is finished.
+
+    Each has a worker of its own, so that one channel's slow provider does not hold up another's.
+    (dramatiq's warning against two workers in a process is about middleware that we don't use.)
+    """
+    workers = [
+        dramatiq.Worker(
+            broker, queues={queue}, worker_threads=threads, worker_timeout=_POLL_MILLISECONDS
+        )
+        for queue in queues
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        yield
+    finally:
+        with ThreadPoolExecutor(len(workers)) as stopping:
+            list(stopping.map(lambda one: one.stop(STOP_WITHIN_MILLISECONDS), workers))
