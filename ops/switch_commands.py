@@ -54,8 +54,8 @@ def pause(
     screen.result(json, {**as_data(result), "warning": _warning(switch)}, _paused(switch, result))
     if wait and in_progress:
         raise UserError(
-            f"{switch.in_words} is paused, and {in_progress} sends are still in progress after "
-            f"{timeout:g} seconds. Each settles, or is rescued by a scheduler once its lease ends."
+            f"{switch.in_words} is paused. Sends still in progress after {timeout:g} seconds: "
+            f"{in_progress}. Each settles, or is rescued by a scheduler once its lease ends."
         )
 
 
@@ -94,7 +94,7 @@ def _paused(switch: Switch, result: PauseResult) -> str:
         else f"{switch.in_words} is paused already, since {since}, by {result.since.source}."
     ]
     if result.in_progress:
-        words.append(f"{result.in_progress} sends had started and are in progress.")
+        words.append(f"Sends that had started and are in progress: {result.in_progress}.")
     if warning := _warning(switch):
         words.append(warning)
     return " ".join(words)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from concurrency.parts import start
 from harness import KEY, Layby
 
 from domain.message import Answer, Result
@@ -186,3 +187,36 @@ def test_wrong_usage_has_a_status_of_its_own(run: Run) -> None:
     assert run("nonesuch").returncode == 2
     assert run("send").returncode == 2
     assert run("customers", "--place", "nowhere").returncode == 2
+
+
+def test_what_is_paused_is_listed_explained_and_resumed(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    layby.on_schedule("ann")
+    paused = run("pause", "template", "hello", "--account", "acme", "--reason", "typo", "--wait")
+    assert paused.stdout.strip() == "Paused template hello of acme."
+    assert "paused: template hello (typo)" in run("explain", "ann").stdout
+    (row,) = json.loads(run("queues", "--json").stdout)
+    assert (row["queue"], row["paused"]) == ("email", "template hello (typo)")
+    (listed,) = json.loads(run("switches", "--json").stdout)
+    assert (listed["scope"], listed["name"], listed["reason"]) == ("template", "hello", "typo")
+    resumed = run("resume", "template", "hello", "-a", "acme", "--over", "PT1M", "--json")
+    assert json.loads(resumed.stdout)["spread"] == 1
+    assert run("switches").stdout.strip() == "Nothing is paused."
+    again = run("resume", "template", "hello", "-a", "acme")
+    assert (again.returncode, "it is not paused" in again.stderr) == (1, True)
+
+
+def test_pausing_commands_warns_that_moves_wait(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    assert "Moves will wait" in run("pause", "queue", "lifecycle").stdout
+    assert run("resume", "queue", "lifecycle", "--over", "soon").returncode == 2
+    assert run("pause", "queue", "lifecycel").returncode == 1
+
+
+def test_pause_that_waits_says_what_is_still_in_progress(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    layby.on_schedule("ann")
+    start(layby.engine, layby.account)
+    told = run("pause", "account", "acme", "--wait", "--timeout", "0")
+    assert told.returncode == 1
+    assert "Sends still in progress after 0 seconds: 1." in told.stderr
