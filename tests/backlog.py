@@ -57,7 +57,13 @@ def make_due(
 
 
 def another_account(layby: Layby, account: str) -> None:
-    """Set up an account beside the test's own, which stays the one that commands go to."""
+    """Set up an account beside the test's own, which stays the one that commands go to.
+
+    It has the schedule `dunning`, and one by sms, `texting`.
+    """
     own, layby.account = layby.account, account
     layby.set_up()
+    step = {"offset": "PT0S", "channel": "sms", "template": "nudge"}
+    texting = {"anchor": "assigned_at", "steps": [step]}
+    layby.must("put_schedule", schedule="texting", definition=texting)
     layby.account = own

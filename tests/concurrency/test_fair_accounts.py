@@ -126,7 +126,7 @@ def test_a_provider_that_hangs_holds_up_neither_another_channel_nor_all_threads_
     """All that email has is open for one account; sms of the same and of another goes out."""
     for account in ("big", "small"):
         another_account(layby, account)
-        make_due(layby.engine, account, 10, prefix="s", channel="sms")
+        make_due(layby.engine, account, 10, prefix="s", schedule="texting", channel="sms")
     make_due(layby.engine, "big", 500)
     email, sms = channels[Channel.EMAIL], channels[Channel.SMS]
     email.open.clear()
