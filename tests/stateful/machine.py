@@ -22,8 +22,10 @@ from stateful.model import DEFINITIONS, LEASE_SECONDS, Line, Model, Order, Run, 
 
 from domain.commands import BULK_FROM
 from domain.message import Answer, Channel
+from domain.switch import Scope, Switch
 from scheduler.ticks import Watch, sweep
 from storage.database import Connection, DatabaseError
+from workers import switches
 from workers.bulk import apply_bulk
 from workers.lifecycle import apply_waiting
 from workers.resolving import resolve
@@ -37,7 +39,10 @@ ANSWERS = [
     Answer.NOT_HANDED_OVER,
 ]
 names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)
-WRITES = ("UPDATE command_targets t", "DELETE FROM pending", "DELETE FROM started")
+WRITES = (
+    *("UPDATE command_targets t", "UPDATE pending p"),
+    *("DELETE FROM pending", "DELETE FROM started"),
+)
 references = st.sampled_from(["", "i-1"])
 any_number = st.integers(0, 1000)
 issued_days = st.none() | st.none() | st.integers(0, 3)
@@ -170,6 +175,7 @@ ACTS = st.one_of(
     _act("settle_late_or_again", which=any_number, with_=st.sampled_from(ANSWERS)),
     _act("rescue", seconds=st.sampled_from([0, 20, LEASE_SECONDS + 1])),
     _act("sweep"),
+    _act("switch", switched=st.sampled_from(["hello", "email", "sms", "account"])),
     _act("ring"),
     _act("resolve", dies_at=dies_at),
     _act("bulk_turn", dies_at=dies_at),
@@ -358,6 +364,28 @@ class JourneyMachine(RuleBasedStateMachine):
         sweep(self.layby.engine)
         for line, quiet in self.lines().values():
             assert line.open is None or quiet is not bool(line.open & self.model.started)
+
+    def switch(self, switched: str) -> None:
+        """What an operator pauses, or resumes if it is paused."""
+        scope = {"hello": Scope.TEMPLATE, "account": Scope.ACCOUNT}.get(switched, Scope.CHANNEL)
+        named = self.account if scope is Scope.ACCOUNT else switched
+        switch = Switch(scope, named, self.account)
+        if switched in self.model.paused:
+            switches.resume(self.layby.engine, switch, over=timedelta(0))
+            self.model.resume_switch(switched)
+        else:
+            paused = switches.pause(self.layby.engine, switch)
+            assert paused.in_progress == self.in_progress(switched)
+            self.model.pause_switch(switched)
+
+    def in_progress(self, name: str) -> int:
+        opens = [run for run in self.model.runs if run.send is not None]
+        of = {"hello": "email"}.get(name, name)
+        return sum(of in ("account", self.channel_of(run)) for run in opens)
+
+    def channel_of(self, run: Run) -> str:
+        assert run.send is not None
+        return run.definition.steps[self.model.attempts[run.send].step].channel
 
     # What must hold.
 

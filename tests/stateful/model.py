@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 LATE = timedelta(days=2)
 WAITS = [timedelta(minutes=m) for m in (1, 5, 25, 120, 360)]
 LEASE_SECONDS = 30
+PAUSED_LOOK = timedelta(hours=1)
 
 Order = tuple[int, int]
 """Issued long ago, by day; else as received, after all of those."""
@@ -86,6 +87,8 @@ class Run:
     due_at: datetime | None = None
     attempts: int = 0
     send: int | None = None
+    deferred: bool = False
+    """Put off because its template is paused."""
 
     @property
     def live(self) -> bool:
@@ -158,6 +161,8 @@ class Model:
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     ledger: dict[tuple[int, int], tuple[str, str, int | None]] = field(default_factory=dict)
     attempts: dict[int, Attempt] = field(default_factory=dict)
+    paused: set[str] = field(default_factory=set)
+    """Switches that are on: a channel, the account, or the template of all emails, hello."""
 
     # Counting.
 
@@ -388,6 +393,7 @@ class Model:
             wall = datetime.combine(run.anchor + step.offset, step.at, tzinfo=zone)
             due = wall.astimezone(UTC)
         run.where, run.planned_at, run.due_at, run.attempts = "pending", due, due, 0
+        run.deferred = False
 
     # Sends.
 
@@ -403,10 +409,14 @@ class Model:
 
     def start(self, channel: str) -> list[Run]:
         """Returns those started; the caller gives each the number of its send."""
-        begun = []
+        begun: list[Run] = []
+        if self.paused & {channel, "account"}:
+            return begun
         for run in self.due(channel):
             assert run.planned_at is not None
-            if channel == "sms" and not self.people[run.customer].phone:
+            if channel == "email" and "hello" in self.paused:
+                run.due_at, run.deferred = self.now + PAUSED_LOOK, True
+            elif channel == "sms" and not self.people[run.customer].phone:
                 self._skip(run, "reachable")
             elif self.now - run.planned_at > LATE:
                 self._skip(run, "in_time")
@@ -415,6 +425,19 @@ class Model:
                 run.attempts += 1
                 begun.append(run)
         return begun
+
+    def pause_switch(self, name: str) -> None:
+        self.paused.add(name)
+
+    def resume_switch(self, name: str) -> None:
+        """Over no time at all: what is overdue is due now."""
+        self.paused.remove(name)
+        channels = {"account": ("email", "sms"), "hello": ("email",)}.get(name, (name,))
+        for run in (run for channel in channels for run in self.due(channel)):
+            run.due_at, run.deferred = self.now, False
+        for run in self.runs:
+            if name == "hello" and run.where == "pending" and run.deferred:
+                run.due_at, run.deferred = self.now, False
 
     def number(self, run: Run, send: int) -> None:
         assert send not in self.attempts, "each attempt has a number of its own"
@@ -461,4 +484,4 @@ class Model:
         elif not run.held:
             wait = WAITS[run.attempts - 1] if answer == "temporary" else timedelta(0)
             run.attempts -= answer == "not_handed_over"
-            run.where, run.due_at = "pending", self.now + wait
+            run.where, run.due_at, run.deferred = "pending", self.now + wait, False
