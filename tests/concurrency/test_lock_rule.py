@@ -306,7 +306,7 @@ def test_facts_read_in_the_statement_that_locks_leak(people: Layby, between: Int
     """Planted: the address is remembered from the statement that locks, as one query would."""
     with people.engine.begin() as connection:
         connection.execute(text("CREATE TABLE remembered (customer text, email text)"))
-    locked = "p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts"
+    locked = "p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts, p.deferred"
     remembering = (
         f"WITH due AS MATERIALIZED (SELECT p.ctid, {locked}, c.email "
         "FROM pending p JOIN customers c USING (account, customer)"

@@ -162,6 +162,7 @@ SETTLE = _act(
     with_=st.sampled_from(ANSWERS),
     dies_at=dies_at,
 )
+SWITCH = _act("switch", switched=st.sampled_from(["hello", "hello", "email", "sms", "account"]))
 TRAVEL = _act("travel", hours=st.sampled_from([0.1, 1, 24, 25, 72]))
 ACTS = st.one_of(
     *_commands(SILENCES, SILENCES, ENDS_OF_SILENCE, PROFILES, ASSIGNMENTS, ENDS_OF_SCHEDULES),
@@ -175,7 +176,7 @@ ACTS = st.one_of(
     _act("settle_late_or_again", which=any_number, with_=st.sampled_from(ANSWERS)),
     _act("rescue", seconds=st.sampled_from([0, 20, LEASE_SECONDS + 1])),
     _act("sweep"),
-    _act("switch", switched=st.sampled_from(["hello", "email", "sms", "account"])),
+    *(SWITCH, SWITCH, SWITCH),
     _act("ring"),
     _act("resolve", dies_at=dies_at),
     _act("bulk_turn", dies_at=dies_at),
