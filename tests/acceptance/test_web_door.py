@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -155,29 +154,6 @@ def test_web_whose_port_is_taken_says_so_and_ends(stage: Stage) -> None:
     assert done.returncode == 1
     assert "Set LAYBY_HTTP_HOST" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_machines_own_telemetry_variables_send_nothing_anywhere(stage: Stage) -> None:
-    """FastAPI would export what it sees to wherever these name."""
-    heard = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as collector:
-        listener = threading.Thread(target=_hear, args=(collector, heard), daemon=True)
-        listener.start()
-        port = collector.getsockname()[1]
-        stage.environ["FASTAPI_OTEL_AUTO_CONFIGURE"] = "true"
-        stage.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{port}"
-        with stage.supervisor().start("web") as supervisor:
-            assert httpx.get(f"{address(supervisor)}/healthz", trust_env=False).status_code == 200
-        assert supervisor.endings == [("web", 0)]
-        assert not heard.is_set()
-
-
-def _hear(collector: socket.socket, heard: threading.Event) -> None:
-    try:
-        collector.accept()
-    except OSError:
-        return
-    heard.set()
 
 
 def _metrics(url: str) -> str:

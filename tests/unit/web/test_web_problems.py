@@ -3,10 +3,12 @@
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 from harness import Layby
+from opentelemetry import trace
 from web_door import Door, command
 
 from config.settings import Settings
@@ -205,17 +207,43 @@ def test_redis_that_is_away_costs_readiness_and_no_command(layby: Layby) -> None
     assert layby.outcome("p").state == "accepted"
 
 
+class Overheard(trace.TracerProvider):
+    """What a machine with OpenTelemetry set up gives every program that asks."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def get_tracer(self, name: str, *_: Any, **__: Any) -> trace.Tracer:
+        self.asked.append(name)
+        return trace.NoOpTracer()
+
+
+def test_machines_own_telemetry_hears_nothing(
+    layby: Layby, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastAPI would tell it paths, and exceptions with their messages."""
+    overheard = Overheard()
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", overheard)
+    with Door(layby.engine, servers.redis_url) as door, door.client(door.token()) as client:
+        assert client.get("/v1/customers/ann").status_code == 404
+    assert overheard.asked == []
+
+
 def test_check_says_that_a_running_door_has_the_port(door: Door) -> None:
     host, port = door.address
     assert door_result(Settings(http_host=host, http_port=port)).startswith("layby web answers")
 
 
 def _end_sessions(layby: Layby) -> None:
-    with layby.engine.connect() as connection:
-        connection.exec_driver_sql(
+    """From outside of the pool, so that none of its connections survives as the one that asks."""
+    apart = connect(layby.engine.url.render_as_string(hide_password=False), connections=1)
+    with apart.connect() as connection:
+        ended = connection.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+        assert ended.all()
+    apart.dispose()
 
 
 def _raw(door: Door, token: str, rest: bytes, path: str = "/v1/commands") -> httpx.Response:
