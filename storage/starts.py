@@ -88,13 +88,18 @@ def lock_due(
 
 _LOCK_DUE = text(
     f"""
+    WITH p AS MATERIALIZED (
+        SELECT ctid, account, enrolment, slot, customer, step, planned_at, attempts, deferred
+        FROM pending p
+        WHERE p.account = :account AND p.channel = :channel AND p.due_at <= :now
+          AND layby_may_send(:seen) AND {HELD}
+        ORDER BY p.due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
     SELECT CAST(p.ctid AS text), p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts,
            p.deferred
-    FROM pending p JOIN slots s ON s.account = p.account AND s.slot = p.slot
-    WHERE p.account = :account AND p.channel = :channel AND p.due_at <= :now
-      AND layby_may_send(:seen) AND {HELD}
-    ORDER BY p.due_at LIMIT :limit
-    FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED
+    FROM p, LATERAL (SELECT slot FROM slots s
+                     WHERE s.account = p.account AND s.slot = p.slot
+                     FOR NO KEY UPDATE SKIP LOCKED) s
     """
 )
 
@@ -112,8 +117,9 @@ def read_due(
             "again": any(one.deferred == "command_waits" for one in held),
         },
     ).all()
-    paused = frozenset((scope, name) for scope, name in rows[0][-1]) if rows else frozenset()
-    return [Due(held[number - 1], *facts) for number, *facts, _ in rows], Paused(paused)
+    due = [Due(held[number - 1], *facts) for number, *facts, _ in rows]
+    paused: list[tuple[str, str]] = next((named for *_, named in rows if named is not None), [])
+    return due, Paused(frozenset((scope, name) for scope, name in paused))
 
 
 _READ_DUE = {
@@ -126,7 +132,7 @@ _READ_DUE = {
                                  WHERE t.account = :account AND t.customer = held.customer
                                    AND t.state = 'waiting')
                     ELSE false END,
-               {PAUSED_HERE}
+               CASE held.number WHEN 1 THEN {PAUSED_HERE} END
         FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
                         json_array_elements_text(CAST(:customers AS json)))
              WITH ORDINALITY AS held (enrolment, customer, number),
@@ -181,7 +187,8 @@ _TAKE = text(
             json_array_elements_text(CAST(:decisions AS json)))
         AS s (tid, template, template_version, recipient_hash, decision)
     ), taken AS (
-        DELETE FROM pending p USING s WHERE p.ctid = s.tid
+        DELETE FROM pending p USING s
+        WHERE p.ctid = ANY(CAST(:tids AS tid[])) AND p.ctid = s.tid
         RETURNING p.*, s.template, s.template_version, s.recipient_hash, s.decision
     )
     INSERT INTO started (account, token, enrolment, slot, customer, step, channel, planned_at,
@@ -210,7 +217,8 @@ def skip(connection: Connection, account: str, skipped: Sequence[Skipped], now: 
                     json_array_elements_text(CAST(:decisions AS json)))
                 AS s (tid, rule, reason, decision)
             ), taken AS (
-                DELETE FROM pending p USING s WHERE p.ctid = s.tid
+                DELETE FROM pending p USING s
+                WHERE p.ctid = ANY(CAST(:tids AS tid[])) AND p.ctid = s.tid
                 RETURNING p.*, s.rule, s.reason, s.decision
             )
             INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, detail,
@@ -240,7 +248,8 @@ def defer(connection: Connection, until: Sequence[tuple[Held, datetime, str]]) -
             "FROM ROWS FROM (unnest(CAST(:tids AS tid[])), "
             "                unnest(CAST(:due_ats AS timestamptz[])), "
             "                json_array_elements_text(CAST(:rules AS json))) "
-            "AS d (tid, due_at, rule) WHERE p.ctid = d.tid"
+            "AS d (tid, due_at, rule) "
+            "WHERE p.ctid = ANY(CAST(:tids AS tid[])) AND p.ctid = d.tid"
         ),
         {"tids": tids(held), "due_ats": moments(due_ats), "rules": texts(rules)},
     )
