@@ -226,8 +226,9 @@ _OUTCOMES = """
         SELECT coalesce(sum(cancelled), 0) AS cancelled,
                coalesce(sum(cardinality(open)), 0) AS started,
                -- Of those without a word at the time of quiet: word may have come since.
-               coalesce(sum((SELECT count(*) FROM sends s
-                             WHERE s.account = t.account AND s.customer = t.customer
+               coalesce(sum((SELECT count(*)
+                             FROM enrolments e JOIN sends s USING (account, enrolment)
+                             WHERE e.account = t.account AND e.customer = t.customer
                                AND s.send = ANY(t.open) AND s.state = 'unknown'))
                         FILTER (WHERE unknown > 0), 0) AS unknown,
                count(open) AS watched, count(quiet_at) AS quiet, max(quiet_at) AS quiet_at

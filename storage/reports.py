@@ -82,7 +82,7 @@ def timeline(connection: Connection, account: str, name: str) -> Rows:
                        'provider', s.provider, 'planned_at', s.planned_at),
                    NULL, NULL, NULL, s.enrolment
             FROM sends s JOIN enrolments e USING (account, enrolment)
-            WHERE s.account = :account AND s.customer = :customer
+            WHERE e.account = :account AND e.customer = :customer
             UNION ALL
             SELECT s.started_at, s.business_at, 'send_started',
                    s.decision || jsonb_build_object('step', s.step + 1, 'channel', s.channel,

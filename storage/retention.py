@@ -60,8 +60,9 @@ _DONE = """
           WHERE t.account = c.account AND t.seq = c.seq
             AND (t.code = 'cannot_apply' OR (t.open IS NOT NULL AND t.quiet_at IS NULL)
                  OR (cardinality(t.open) > 0 AND EXISTS (
-                     SELECT 1 FROM sends s WHERE s.account = t.account
-                       AND s.customer = t.customer AND s.send = ANY(t.open)))))
+                     SELECT 1 FROM enrolments e JOIN sends s USING (account, enrolment)
+                     WHERE e.account = t.account AND e.customer = t.customer
+                       AND s.send = ANY(t.open)))))
     ORDER BY done_at LIMIT :limit FOR UPDATE OF c SKIP LOCKED
 """
 

@@ -127,7 +127,8 @@ _SETTLE = text(
                  OFFSET 0) found
     ), taken AS (
         DELETE FROM started s USING done
-        WHERE s.ctid = done.tid AND s.token = CAST(done.token AS uuid)
+        WHERE s.ctid = ANY(ARRAY(SELECT tid FROM done)) AND s.ctid = done.tid
+          AND s.token = CAST(done.token AS uuid)
         RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id,
                   done.next_channel, done.next_at, done.count, done.zone
     ), over AS MATERIALIZED (

@@ -242,8 +242,9 @@ def sweep_quiet(connection: Connection, account: str | None = None, limit: int =
             )
             UPDATE command_targets t
             SET quiet_at = clock_timestamp(),
-                unknown = (SELECT count(*) FROM sends s
-                           WHERE s.account = t.account AND s.customer = t.customer
+                unknown = (SELECT count(*)
+                           FROM enrolments e JOIN sends s USING (account, enrolment)
+                           WHERE e.account = t.account AND e.customer = t.customer
                              AND s.send = ANY(t.open) AND s.state = 'unknown')
             FROM quiet q
             WHERE t.account = q.account AND t.customer = q.customer AND t.seq = q.seq

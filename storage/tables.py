@@ -309,8 +309,7 @@ sends = Table(
     PrimaryKeyConstraint("account", "enrolment", "step", "settled_at"),
     one_of("state", FINAL_STATES),
     CheckConstraint("state NOT IN ('sent', 'unknown') OR token IS NOT NULL", name="was_started"),
-    Index("sends_customer_idx", "account", "customer", "settled_at"),
-    # The few that wait for a receipt or a person.
+    # A customer's are found by its enrolments. The few that wait for a receipt or a person.
     Index(
         "sends_unresolved_idx",
         "account",

@@ -14,6 +14,8 @@ from dramatiq.middleware import Middleware, Retries
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from workers.consumer import WokenBroker, wake
+
 log = structlog.get_logger()
 
 LIFECYCLE = "lifecycle"
@@ -86,7 +88,7 @@ def check_redis(url: str) -> str:
 def make_broker(client: redis.Redis) -> RedisBroker:
     """A broker with nothing but the bookkeeping: no retries, no time limits, no pipelines."""
     middleware: list[Middleware] = [Retries(max_retries=0)]
-    broker = RedisBroker(  # type: ignore[no-untyped-call] # dramatiq's own is untyped
+    broker = WokenBroker(  # type: ignore[no-untyped-call] # dramatiq's own is untyped
         client=client, namespace="layby", middleware=middleware, dead_message_ttl=60_000
     )
     for queue in (LIFECYCLE, BULK, "email", "sms"):
@@ -144,5 +146,6 @@ class RedisBell:
                 queue_name=queue, actor_name=actor, args=args, kwargs={"ring": number}, options={}
             )
             self._broker.enqueue(message)
+            wake(self._client, queue)
         except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:
             log.warning("bell_not_rung", work=what, reason=str(error))

@@ -11,8 +11,8 @@ from workers.turns import THREADS
 STOP_WITHIN_MILLISECONDS = 35_000
 """Longer than a hand-over: what is handed over is settled before the process ends."""
 
-_POLL_MILLISECONDS = 25
-"""How long an idle queue is left alone: what a ring waits on average is half of it."""
+_LOOK_MILLISECONDS = 250
+"""How often an idle thread looks whether it is to stop; work wakes it at once."""
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def consuming(
     """
     workers = [
         dramatiq.Worker(
-            broker, queues={queue}, worker_threads=threads, worker_timeout=_POLL_MILLISECONDS
+            broker, queues={queue}, worker_threads=threads, worker_timeout=_LOOK_MILLISECONDS
         )
         for queue in queues
     ]

@@ -69,9 +69,9 @@ class Intake:
         except DatabaseError:
             # One entry spoils the batch: each on its own, and the culprit is set aside.
             entries, accepted = self._transact(_accept_or_set_aside)
+        ring_for(self._bell, accepted)
         if entries:
             self._acknowledge([entry_id for entry_id, _ in entries])
-        ring_for(self._bell, accepted)
         return len(entries)
 
     def _transact(self, accept: Accept) -> tuple[list[Entry], list[Accepted | None]]:

@@ -12,13 +12,16 @@ from harness import Layby, numbered
 from sqlalchemy import text
 
 from domain.message import Channel
+from ops.servers import Servers
 from scheduler import run as run_
 from scheduler.run import LEASE_SECONDS, Ticker
 from scheduler.ticks import ring
 from storage.database import Engine
 from storage.leases import hold_lease, release_leases
+from storage.retention import Keep
 from workers.broker import RedisBell, make_broker
 from workers.delivery import deliver
+from workers.fence import Fence
 
 NOBODY_ELSES = "WHERE l.holder = %(holder)s OR l.until < clock_timestamp()"
 
@@ -122,13 +125,14 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
 class Schedulers:
     """Real schedulers by name, on one database."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, redis_url: str) -> None:
         self._engine = engine
+        self._fence = Fence(engine, redis_url)
         self._running: dict[str, Ticker] = {}
 
     def start(self, name: str) -> None:
         bell = NamedBell(name)
-        self._running[name] = Ticker(self._engine, bell, name)  # type: ignore[arg-type] # not rung
+        self._running[name] = Ticker(self._engine, bell, name, self._fence, Keep())  # type: ignore[arg-type] # not rung
         self._running[name].start()
 
     def stop(self, *names: str) -> None:
@@ -137,8 +141,8 @@ class Schedulers:
 
 
 @pytest.fixture
-def schedulers(engine: Engine, ticks: Ticks) -> Iterator[Schedulers]:  # noqa: ARG001 - set up first
-    started = Schedulers(engine)
+def schedulers(engine: Engine, servers: Servers, ticks: Ticks) -> Iterator[Schedulers]:  # noqa: ARG001 - set up first
+    started = Schedulers(engine, servers.redis_url)
     yield started
     started.stop()
 
