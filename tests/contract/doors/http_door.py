@@ -1,49 +1,35 @@
-"""The HTTP door for the contract suite: the app under real uvicorn, in a thread."""
-
-from types import TracebackType
-from typing import Self
+"""`POST /v1/commands`, one command in a request, to the app under real uvicorn."""
 
 import httpx
+from contract.doors.door import Ground, RefusedAtTheDoorError
 from web_door import Door as Served
 
 from domain.access import INSTALLATION
-from storage.database import Engine
-
-_ANSWERS = {202, 409, 422}
-"""Accepted; its id is another command's; it can't be read. Anything else is the door's fault."""
 
 
 class HttpDoor:
-    """Sends what it is given as the one command of a request."""
-
     name = "http"
 
-    def __init__(self, engine: Engine, redis_url: str) -> None:
-        self._served = Served(engine, redis_url)
-        self._client: httpx.Client | None = None
-        self.answered: httpx.Response | None = None
-        """To the last command: an unreadable one is refused here, and kept nowhere."""
-
-    def submit(self, raw: bytes) -> None:
-        assert self._client is not None, "use it as a context manager"
-        headers = {"Content-Type": "application/json"}
-        self.answered = self._client.post("/v1/commands", content=raw, headers=headers)
-        assert self.answered.status_code in _ANSWERS, self.answered.text
-
-    def __enter__(self) -> Self:
-        self._served.__enter__()
+    def __init__(self, ground: Ground) -> None:
+        self._served = Served(ground.engine, ground.redis_url).__enter__()
         bearer = {"Authorization": f"Bearer {self._served.token(INSTALLATION)}"}
         self._client = httpx.Client(
             base_url=self._served.url, headers=bearer, timeout=30, trust_env=False
         )
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if self._client is not None:
-            self._client.close()
+    def submit(self, raw: bytes) -> None:
+        headers = {"Content-Type": "application/json"}
+        answered = self._client.post("/v1/commands", content=raw, headers=headers)
+        match answered.status_code:
+            case 202:
+                pass
+            case 409:  # its id is another command's; it is kept beside that one
+                assert "it is kept in quarantine as" in answered.json()["detail"], answered.text
+            case 413 | 422:
+                raise RefusedAtTheDoorError(answered.json()["detail"])
+            case _:
+                raise AssertionError(answered.text)
+
+    def close(self) -> None:
+        self._client.close()
         self._served.stop()

@@ -4,32 +4,26 @@ import json
 import re
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
-from contract.doors.conftest import NAMES, Doors
+from contract.doors.conftest import NAMES, TAKEN_IN_LATER, Came, Doors
 from contract.doors.door import RefusedAtTheDoorError
-from harness import SCHEDULE, START, TEMPLATES
+from contract.doors.written import as_long_as, dense, profile, raw, set_up, template, values
+from harness import numbered
+
+from domain.commands import BULK_FROM, MAX_BYTES
 
 ISSUED_EARLY = "2026-01-05T07:00:00Z"
 EVERY_DOOR = pytest.mark.parametrize("name", NAMES)
 
 
-def raw(name: str, kind: str, account: str = "acme", **fields: Any) -> bytes:
-    command = {"id": name, "account": account, "kind": kind, **fields}
-    return json.dumps(command, default=str).encode()
-
-
 SET_UP = (
-    raw("account", "put_account", active_limit=2, directory_limit=4, test_clock=START),
-    raw("template", "put_template", template="hello", definition=TEMPLATES["hello"]),
-    raw("nudge", "put_template", template="nudge", definition=TEMPLATES["nudge"]),
-    raw("schedule", "put_schedule", schedule="dunning", definition=SCHEDULE),
+    *set_up(active_limit=2, directory_limit=4),
     raw("people", "add_customer", customers=["ann", "bob", "cid", "dan"]),
     raw("others", "activate", customers=["ann", "bob"]),
 )
 
-OUTCOMES = {
+OUTCOMES: dict[str, tuple[bytes, Came]] = {
     "applied": (
         raw("1", "assign_schedule", customers=["ann"], schedule="dunning"),
         ("applied", 1, 0, []),
@@ -76,45 +70,47 @@ OUTCOMES = {
 
 @EVERY_DOOR
 def test_command_has_the_same_outcome_through_every_door(doors: Doors, name: str) -> None:
-    door, layby = doors[name], doors.layby
-    for command in SET_UP:
-        door.submit(command)
-        doors.apply()
-    assert {state for _, state in doors.kept()} == {"applied"}
+    doors.set_up(name, SET_UP)
     for case, (command, expected) in OUTCOMES.items():
-        door.submit(command)
-        doors.apply()
-        given = json.loads(command)
-        layby.account = given["account"]
-        outcome = layby.outcome(given["id"])
-        codes = [refusal.code for refusal in outcome.refusals]
-        assert (outcome.state, outcome.applied, outcome.cancelled, codes) == expected, case
-    assert layby.rows("SELECT DISTINCT door FROM commands") == [(name,)]
+        assert doors.outcome(name, command) == expected, case
+    assert doors.layby.rows("SELECT DISTINCT door FROM commands") == [(name,)]
 
 
-def profile(**fields: Any) -> bytes:
-    return raw("ID", "add_customer", customers=["eve"], profile=fields)
+BULK_SET_UP = set_up(active_limit=BULK_FROM + 1, directory_limit=2 * BULK_FROM)
+ALL = [*numbered("c", BULK_FROM + 1)]
+
+BULK: dict[str, tuple[bytes, Came]] = {
+    "an import": (
+        raw("1", "import_customers", csv="\n".join(["id", *ALL, "not an id"])),
+        ("partly", BULK_FROM + 1, 0, ["bad_row"]),
+    ),
+    "a long list": (
+        raw("2", "activate", customers=[*ALL, "zoe"]),
+        ("partly", BULK_FROM + 1, 0, ["unknown_customer"]),
+    ),
+    "a filter": (
+        raw("3", "assign_schedule", customers={"place": "active"}, schedule="dunning"),
+        ("applied", BULK_FROM + 1, 0, []),
+    ),
+    "a filter that silences": (
+        raw("4", "move_to_directory", customers={"schedule": "dunning"}),
+        ("applied", BULK_FROM + 1, BULK_FROM + 1, []),
+    ),
+}
 
 
-def values(written: str) -> bytes:
-    """A command with these values, written just so."""
-    return profile(values={}).replace(b'"values": {}', b'"values": {%b}' % written.encode())
+@EVERY_DOOR
+def test_bulk_command_has_the_same_outcome_through_every_door(doors: Doors, name: str) -> None:
+    doors.set_up(name, BULK_SET_UP)
+    for case, (command, expected) in BULK.items():
+        assert doors.outcome(name, command) == expected, case
+    bulk = doors.layby.rows("SELECT command FROM commands WHERE bulk ORDER BY seq")
+    assert bulk == [("1",), ("2",), ("3",), ("4",)]
+    assert doors.layby.rows("SELECT DISTINCT door FROM commands") == [(name,)]
 
 
-def template(*languages: str) -> bytes:
-    texts = {language: {"text": language, "subject": language} for language in languages}
-    definition = {"channel": "email", "default_language": "en", "texts": texts}
-    return raw("ID", "put_template", template="t", definition=definition)
-
-
-def dense(command: bytes, *, escaped: bool = True) -> bytes:
-    return json.dumps(
-        json.loads(command), separators=(",", ":"), ensure_ascii=escaped, sort_keys=True
-    ).encode()
-
-
-LONG = raw("ID", "pause", customers=[f"{n:0200}" for n in range(4925)])
-"""Near the limit when dense; beyond it with a blank between any two values, as jsonb has it."""
+LIST = raw("ID", "pause", customers=[*numbered("c", BULK_FROM + 1)])
+IMPORT = raw("ID", "import_customers", csv="id,name\nc-1,Zoé\n")
 
 SAME: dict[str, tuple[bytes, bytes]] = {
     "names in another order": (values('"zeta": 1, "a": 2'), values('"a": 2, "zeta": 1')),
@@ -148,21 +144,30 @@ SAME: dict[str, tuple[bytes, bytes]] = {
         raw("ID", "put_account", active_limit="100"),
         raw("ID", "put_account", active_limit=100).replace(b"100", b"1e2"),
     ),
-    "a long one": (dense(LONG), dense(LONG)),
+    "a list so long that it is bulk": (LIST, LIST.replace(b'"c-2"', b'"c-2", "c-1"')),
+    "a filter": (
+        raw("ID", "pause", customers={"status": "late", "idle_for": "P7D"}),
+        raw("ID", "pause", customers={"idle_for": "P1W", "status": "late"}),
+    ),
+    "a list to import": (IMPORT, dense(IMPORT, escaped=False)),
 }
 
 
 @EVERY_DOOR
 def test_same_command_through_all_doors_is_accepted_once(doors: Doors, name: str) -> None:
     """However it is written: the first door decides, the others find it there."""
-    for number, (one, other) in enumerate(SAME.values()):
-        written = [command.replace(b"ID", b"%d" % number) for command in (one, other)]
-        doors[name].submit(written[0])
-        doors.take_in()
+    written = [
+        [command.replace(b"ID", b"%d" % number) for command in ways]
+        for number, ways in enumerate(SAME.values())
+    ]
+    for one, _ in written:
+        doors[name].submit(one)
+    doors.take_in()
+    for ways in written:
         for door in NAMES:
-            for command in dict.fromkeys(written):
+            for command in dict.fromkeys(ways):
                 doors[door].submit(command)
-        doors.take_in()
+    doors.take_in()
     expected = [(str(number), "accepted") for number in range(len(SAME))]
     assert dict(zip(SAME, doors.kept(), strict=False)) == dict(zip(SAME, expected, strict=True))
     assert doors.layby.rows("SELECT DISTINCT door FROM commands") == [(name,)]
@@ -183,6 +188,16 @@ def test_other_command_under_the_same_id_is_quarantined_beside_the_first(
     assert [(command[:3], state) for command, state in kept[1:]] == [("ID#", "quarantined")] * 4
 
 
+def test_longest_command_is_accepted_through_every_door_as_the_same(doors: Doors) -> None:
+    """However many blanks jsonb puts into it: it is the sender's bytes that count."""
+    longest = as_long_as(MAX_BYTES)
+    assert len(longest) == MAX_BYTES
+    for name in ("sql", *NAMES):
+        doors[name].submit(longest)
+        doors.take_in()
+    assert doors.kept() == [("long", "accepted")]
+
+
 def test_same_ids_through_all_doors_at_once_are_accepted_once_each(doors: Doors) -> None:
     """Doors and intake at the same time, in other orders: no command twice, and none held up."""
     commands = [raw(f"n-{n}", "pause", customers=[f"c-{n % 7}"]) for n in range(30)]
@@ -194,7 +209,7 @@ def test_same_ids_through_all_doors_at_once_are_accepted_once_each(doors: Doors)
             gate.wait()
             for command in commands[turn:] + commands[:turn]:
                 doors[name].submit(command)
-                if name != "send":
+                if name in TAKEN_IN_LATER:
                     doors.take_in()
         except BaseException as error:  # noqa: BLE001 - told below
             failed.append(error)
@@ -226,7 +241,7 @@ UNREADABLE: dict[str, bytes] = {
     "nested 100,000 deep": b"[" * 100_000 + b"]" * 100_000,
     "a number beyond ±(2^53 - 1)": values('"a": 9007199254740992').replace(b"ID", b"h-1"),
     "a number that is no number, `1e400`": values('"a": 1e400').replace(b"ID", b"h-2"),
-    "longer than 1,000,000 bytes": raw("l-1", "pause", customers=["c" * 1_000_000]),
+    "longer than 16,000,000 bytes": as_long_as(MAX_BYTES + 1),
 }
 
 
