@@ -41,6 +41,7 @@ EXPANDING = {
     "a column that may be null": "ALTER TABLE customers ADD COLUMN colour text",
     "a column with a default": "ALTER TABLE customers ADD COLUMN colour text NOT NULL DEFAULT ''",
     "an index": "CREATE INDEX ON customers (account, email)",
+    "an index less that is not unique": "DROP INDEX enrolments_customer_idx",
     "a CHECK that allows more": "ALTER TABLE customers DROP CONSTRAINT customers_place_known, "
     "ADD CONSTRAINT customers_place_known "
     "CHECK (place IN ('reserve', 'active', 'archived', 'elsewhere'))",

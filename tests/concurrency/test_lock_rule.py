@@ -306,23 +306,12 @@ def test_facts_read_in_the_statement_that_locks_leak(people: Layby, between: Int
     """Planted: the address is remembered from the statement that locks, as one query would."""
     with people.engine.begin() as connection:
         connection.execute(text("CREATE TABLE remembered (customer text, email text)"))
-    locked = "p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts, p.deferred"
-    remembering = (
-        f"WITH due AS MATERIALIZED (SELECT p.ctid, {locked}, c.email "
-        "FROM pending p JOIN customers c USING (account, customer)"
-    )
     with (
         planted(
             people.engine,
-            f"SELECT CAST(p.ctid AS text), {locked} FROM pending p",
-            remembering,
-        ),
-        planted(
-            people.engine,
-            "FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED",
-            "FOR NO KEY UPDATE OF s SKIP LOCKED FOR UPDATE OF p SKIP LOCKED), "
-            "kept AS (INSERT INTO remembered SELECT customer, email FROM due) "
-            f"SELECT CAST(p.ctid AS text), {locked} FROM due p",
+            "SKIP LOCKED ) SELECT CAST(p.ctid AS text)",
+            "SKIP LOCKED ), kept AS (INSERT INTO remembered SELECT c.customer, c.email "
+            "FROM p JOIN customers c USING (account, customer)) SELECT CAST(p.ctid AS text)",
         ),
         planted(
             people.engine,

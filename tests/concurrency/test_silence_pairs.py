@@ -162,7 +162,7 @@ def test_what_comes_second_to_a_silence_plans_and_starts_nothing(
 
 
 KEY_SHARE = "ORDER BY slot FOR KEY SHARE"
-OF_THE_SLOT = "FOR NO KEY UPDATE OF s SKIP LOCKED"
+OF_THE_SLOT = "FOR NO KEY UPDATE SKIP LOCKED"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class Rings:
     def __init__(self) -> None:
         self.rung: list[tuple[str, ...]] = []
 
-    def waiting(self, account: str) -> None:
+    def waiting(self, account: str, *, bulk: bool = False) -> None:  # noqa: ARG002 - not told
         self.rung.append((account,))
 
     def due(self, account: str, channel: str) -> None:
