@@ -11,12 +11,16 @@ from harness import START, TEMPLATES, Layby
 from domain.switch import Scope, Switch, SwitchError, switch_named
 from scheduler.ticks import ring
 from storage.audit import run_audit
+from workers.bulk import apply_bulk
+from workers.lifecycle import apply_waiting
+from workers.resolving import resolve
 from workers.switches import ResumeResult, pause, resume
 
 EMAIL = Switch(Scope.CHANNEL, "email", "acme")
 EVERYBODYS_EMAIL = Switch(Scope.CHANNEL, "email")
 ACME = Switch(Scope.ACCOUNT, "acme", "acme")
 HELLO = Switch(Scope.TEMPLATE, "hello", "acme")
+BULK = Switch(Scope.QUEUE, "bulk")
 LIFECYCLE = Switch(Scope.QUEUE, "lifecycle")
 MINUTE = timedelta(minutes=1)
 JUST_BEFORE = START - timedelta(seconds=1)
@@ -214,6 +218,54 @@ def test_what_waited_for_its_customers_commands_waits_until_they_are_applied(lay
     layby.deliver()
     assert layby.ledger("ann") == [(0, "cancelled", "moved")]
     assert layby.ledger("bob") == [(0, "sent", "accepted")]
+
+
+def test_paused_bulk_holds_its_customers_in_order_and_lets_single_commands_through(
+    layby: Layby,
+) -> None:
+    """What came behind bulk work of the same customer waits with it; what came before does not."""
+    layby.set_up()
+    layby.on_schedule("ann", "bob", "cid")
+    pause(layby.engine, BULK)
+    before = layby.accept("update_customer", customers=["ann"], profile={"name": "Ann"})
+    moved = layby.accept("move_to_directory", customers={"status": "on_track"})
+    resolve(layby.engine, "acme", layby.one("SELECT max(seq) FROM commands"))
+    behind = layby.accept("pause", customers=["ann"])
+    assert not apply_bulk(layby.engine, "acme").more
+    assert not apply_waiting(layby.engine, "acme").more
+    states = [layby.outcome(one).state for one in (before, moved, behind)]
+    assert states == ["applied", "accepted", "accepted"]
+    assert ("acme", "bulk") not in rung(layby)
+    layby.deliver()
+    assert sent(layby) == 0, "for each of them a move waits"
+    unpause(layby, BULK)
+    assert ("acme", "bulk") in rung(layby)
+    apply_bulk(layby.engine, "acme")
+    assert layby.outcome(moved).applied == 3
+    assert layby.outcome(behind).state == "refused"
+
+
+def test_paused_bulk_applies_no_part_of_what_asks_for_all_or_none(layby: Layby) -> None:
+    layby.set_up()
+    layby.add("ann", "bob")
+    pause(layby.engine, BULK)
+    both = layby.accept("activate", customers=["ann", "bob"], all_or_none=True)
+    assert not apply_waiting(layby.engine, "acme").more
+    assert layby.outcome(both).state == "accepted"
+    unpause(layby, BULK)
+    assert layby.apply(both).applied == 2
+
+
+def test_paused_lifecycle_is_paused_bulk_too(layby: Layby) -> None:
+    layby.set_up()
+    layby.on_schedule("ann")
+    pause(layby.engine, LIFECYCLE)
+    moved = layby.accept("move_to_directory", customers={"status": "on_track"})
+    assert not apply_bulk(layby.engine, "acme").more
+    assert rung(layby) == [("acme", "email")]
+    unpause(layby, LIFECYCLE)
+    apply_bulk(layby.engine, "acme")
+    assert layby.outcome(moved).applied == 1
 
 
 def test_journal_tells_who_paused_what_and_why(layby: Layby) -> None:
