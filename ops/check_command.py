@@ -17,7 +17,7 @@ from ops.servers import Servers, ServersError
 from storage.database import DatabaseUnreachableError, Engine, check_reachable, connect
 from storage.fence import UNREADABLE, read_fence
 from storage.installation import WrongKeyError, check_key
-from storage.migrate import SchemaError, check_schema, migrate
+from storage.schema import SchemaError, check_schema
 from web.address import AddressError, listen, url_of
 from workers.broker import BrokerUnreachableError, check_redis
 from workers.fence import Fence, FencedError
@@ -92,6 +92,8 @@ def _check_servers(report: _Report, settings: Settings, servers: Servers) -> Non
         if report.broken:
             return
         if settings.database_url is None:
+            from storage.migrate import migrate  # noqa: PLC0415 - alembic costs a tenth of a start
+
             migrate(engine)
         report.add("schema", lambda: _schema(engine))
         if not report.broken:

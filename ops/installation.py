@@ -15,7 +15,7 @@ from config.settings import Settings, SettingsError
 from ops.servers import Servers, default_home, private_servers
 from storage.database import Engine, check_reachable, connect
 from storage.installation import check_key
-from storage.migrate import check_schema, migrate
+from storage.schema import check_schema
 from workers.broker import (
     RedisBell,
     check_redis,
@@ -67,6 +67,8 @@ def open_installation(settings: Settings, *, connections: int = 10) -> Iterator[
             check_reachable(engine)
             check_redis(servers.redis_url)
             if settings.database_url is None:
+                from storage.migrate import migrate  # noqa: PLC0415 - alembic costs a tenth of a start
+
                 migrate(engine)
             key = secret_key(settings)
             with engine.begin() as connection:

@@ -7,21 +7,15 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 from storage.database import DatabaseError, is_lock_timeout, transact
 from storage.partitions import make_partitions
-
-MIGRATIONS = Path(__file__).parent / "migrations"
+from storage.schema import MIGRATIONS, SchemaError, check_newer, revision, revisions
 
 _LOCK = 4_152_001_739  # any number; taken by nobody else
 _LOCK_SECONDS = 5
-
-
-class SchemaError(Exception):
-    """The database's schema is not this version's; the message says what to do."""
 
 
 def migrate(engine: Engine, migrations: Path = MIGRATIONS) -> str:
@@ -46,48 +40,20 @@ def _migrate(connection: Connection, migrations: Path) -> str:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
     connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
-    found, scripts = _revision(connection), _scripts(migrations)
-    if found is not None and found not in _known(scripts):
-        _check_newer(connection, found, scripts)
+    found, known = revision(connection), revisions(migrations)
+    if found is not None and found not in known:
+        check_newer(connection, found, known)
     else:
         upgrade(connection, migrations=migrations)
-        _record_compatible_from(connection, scripts)
+        _record_compatible_from(connection, ScriptDirectory.from_config(_config(migrations)))
     make_partitions(connection)
     _guard_role(connection)
-    return _revision(connection) or ""
+    return revision(connection) or ""
 
 
 def upgrade(connection: Connection, to: str = "head", migrations: Path = MIGRATIONS) -> None:
     """Run the migrations up to a revision."""
     command.upgrade(_config(migrations, connection), to)
-
-
-def check_schema(connection: Connection, migrations: Path = MIGRATIONS) -> str:
-    """The database's revision; raises SchemaError if this version can't work with it."""
-    found, scripts = _revision(connection), _scripts(migrations)
-    if found is None:
-        raise SchemaError("The database has no tables of Layby yet. Run: layby migrate")
-    if found not in _known(scripts):
-        _check_newer(connection, found, scripts)
-    elif found != _head(scripts):
-        raise SchemaError(
-            f"The database is at revision {found}, and this version needs {_head(scripts)}. "
-            "Run: layby migrate"
-        )
-    return found
-
-
-def _check_newer(connection: Connection, found: str, scripts: ScriptDirectory) -> None:
-    """A schema that we don't know is fit for us if it is for a revision that we do know."""
-    compatible_from: str = connection.execute(
-        text("SELECT compatible_from FROM upkeep")
-    ).scalar_one()
-    if compatible_from not in _known(scripts):
-        raise SchemaError(
-            f"The database is at revision {found}, which is for versions from revision "
-            f"{compatible_from} on; this one is at {_head(scripts)}. Install the newer version "
-            "here too."
-        )
 
 
 def _record_compatible_from(connection: Connection, scripts: ScriptDirectory) -> None:
@@ -129,22 +95,3 @@ def _config(migrations: Path, connection: Connection | None = None) -> Config:
     config.set_main_option("script_location", str(migrations))
     config.attributes["connection"] = connection
     return config
-
-
-def _scripts(migrations: Path) -> ScriptDirectory:
-    return ScriptDirectory.from_config(_config(migrations))
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def _known(scripts: ScriptDirectory) -> set[str]:
-    return {script.revision for script in scripts.walk_revisions()}
-
-
-def _head(scripts: ScriptDirectory) -> str:
-    head = scripts.get_current_head()
-    if head is None:
-        raise SchemaError("This installation has no migrations: install it again.")
-    return head

@@ -4,7 +4,7 @@ import structlog
 from fastapi import APIRouter
 
 from storage.database import DatabaseUnreachableError, check_reachable
-from storage.migrate import SchemaError, check_schema
+from storage.schema import SchemaError, check_schema
 from web.answers import Healthy, Ready
 from web.caller import Site
 from web.examples import answers

@@ -129,7 +129,7 @@ class Fire:
 @pytest.mark.parametrize(
     "run",
     [
-        pytest.param(Run(customers=1000, steps=4, moved=200), id="4,000 sends"),
+        pytest.param(Run(customers=500, steps=4, moved=100), id="2,000 sends"),
         pytest.param(
             Run(customers=4000, steps=5, moved=800), id="20,000 sends", marks=pytest.mark.soak
         ),

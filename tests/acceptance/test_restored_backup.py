@@ -74,6 +74,7 @@ def fail_over(postgres: RestartablePostgres, engine: Engine) -> None:
         connection.exec_driver_sql("SELECT pg_promote()")
 
 
+@pytest.mark.soak
 def test_restored_files_and_a_failover_are_noticed_and_nothing_is_sent_twice(
     postgres: RestartablePostgres, home: Path, source: str, tmp_path: Path
 ) -> None:

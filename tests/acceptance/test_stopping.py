@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
 from mail_server import MailServer
 from patience import until
 from restartable import IMMEDIATE, RestartablePostgres
@@ -68,6 +69,7 @@ class RollingRestart(Fire):
             pass
 
 
+@pytest.mark.soak
 def test_rolling_restart_under_load_loses_and_doubles_nothing_and_makes_no_unknown(
     stage: Stage, tmp_path: Path
 ) -> None:
@@ -86,6 +88,7 @@ def test_rolling_restart_under_load_loses_and_doubles_nothing_and_makes_no_unkno
         judge(stage, run, mail.mails(), shop, rolling)
 
 
+@pytest.mark.soak
 def test_processes_told_to_stop_while_the_database_is_away_end_and_lose_nothing(
     home: Path, source: str, tmp_path: Path
 ) -> None:

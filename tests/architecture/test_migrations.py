@@ -12,7 +12,8 @@ from catalogue import narrowed, read_catalogue
 from sqlalchemy import Connection, text
 
 from storage.database import Engine, connect
-from storage.migrate import MIGRATIONS, upgrade
+from storage.migrate import upgrade
+from storage.schema import MIGRATIONS
 
 SCRIPTS = list(reversed(list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())))
 

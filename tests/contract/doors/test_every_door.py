@@ -188,6 +188,7 @@ def test_other_command_under_the_same_id_is_quarantined_beside_the_first(
     assert [(command[:3], state) for command, state in kept[1:]] == [("ID#", "quarantined")] * 4
 
 
+@pytest.mark.soak
 def test_longest_command_is_accepted_through_every_door_as_the_same(doors: Doors) -> None:
     """However many blanks jsonb puts into it: it is the sender's bytes that count."""
     longest = as_long_as(MAX_BYTES)

@@ -10,7 +10,8 @@ from harness import Layby
 from scheduler.ticks import make_partitions, sweep
 from storage.audit import run_audit
 from storage.database import Engine
-from storage.migrate import MIGRATIONS, SchemaError, check_schema, migrate
+from storage.migrate import migrate
+from storage.schema import MIGRATIONS, SchemaError, check_schema
 
 # What a newer version may do: here, to every table there is.
 LATER = '''

@@ -35,8 +35,8 @@ class Rings:
     def __init__(self) -> None:
         self.rung: list[tuple[str, ...]] = []
 
-    def waiting(self, account: str, *, bulk: bool = False) -> None:  # noqa: ARG002 - not told
-        self.rung.append((account,))
+    def waiting(self, account: str, *, bulk: bool = False) -> None:
+        self.rung.append((account, "bulk") if bulk else (account,))
 
     def due(self, account: str, channel: str) -> None:
         self.rung.append((account, channel))
