@@ -8,7 +8,7 @@ demo: $(READY)
 	$(BIN)/layby demo
 
 test: $(READY)
-	$(BIN)/pytest -n 3 --dist worksteal -m "not soak"
+	$(BIN)/pytest -n 4 --dist worksteal -m "not soak"
 
 soak: $(READY)
 	timeout 1800 $(BIN)/pytest -m soak

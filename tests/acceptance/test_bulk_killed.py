@@ -7,7 +7,7 @@ from pathlib import Path
 from patience import until
 from stage import Stage, command, move, set_up
 
-MOVED = 1_500
+MOVED = 600
 
 
 def test_bulk_move_goes_on_after_its_process_is_killed_and_moves_each_customer_once(
