@@ -6,6 +6,7 @@ import pytest
 from concurrency.interleave import CrashedError, Interleaving
 from concurrency.invariants import broken
 from concurrency.parts import answer, start, started
+from counting_bell import CountingBell
 from harness import Layby, numbered
 
 from domain.message import Answer
@@ -24,19 +25,6 @@ BILLS = {
 IN_UTC = datetime(2026, 1, 6, 9, tzinfo=UTC)
 IN_TOKYO = datetime(2026, 1, 6, 0, tzinfo=UTC)
 PLANNED = "SELECT customer, due_at FROM pending ORDER BY 1"
-
-
-class CountingBell:
-    """A bell that remembers for whom it was rung."""
-
-    def __init__(self) -> None:
-        self.rung: list[str] = []
-
-    def waiting(self, account: str, *, bulk: bool = False) -> None:  # noqa: ARG002 - not told
-        self.rung.append(account)
-
-    def due(self, account: str, channel: str) -> None:
-        raise AssertionError((account, channel))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 import redis
 from concurrency.interleave import CrashedError, Interleaving, until, waits_for
+from counting_bell import CountingBell
 from harness import Layby, soon
 
 from storage.database import Engine
@@ -17,19 +18,6 @@ from workers.broker import RedisBell, connect_redis_impatiently, make_broker
 from workers.submissions import Submissions
 
 SUBMIT = "SELECT layby_submit(CAST(%s AS jsonb))"
-
-
-class CountingBell:
-    """A bell that remembers for whom it was rung."""
-
-    def __init__(self) -> None:
-        self.rung: list[str] = []
-
-    def waiting(self, account: str, *, bulk: bool = False) -> None:  # noqa: ARG002 - not told
-        self.rung.append(account)
-
-    def due(self, account: str, channel: str) -> None:
-        raise AssertionError((account, channel))
 
 
 @pytest.fixture
