@@ -1,47 +1,11 @@
 """The one gate: whether a due send starts now, later, or not at all, and by which rule."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from datetime import timedelta
 
+from domain.decision import Decision, Defer, Facts, Send, Skip
 from domain.planning import opening
-from domain.schedule import Late, Schedule, Step
-
-
-class Facts(NamedTuple):
-    """What the gate decides on, read under the slot's lock."""
-
-    now: datetime
-    due_at: datetime
-    """When the step was due by the schedule, before any retry or deferral."""
-    schedule: Schedule
-    step: Step
-    zone: ZoneInfo
-    recipient: str | None
-    template_exists: bool
-    sender: str | None
-    paused: bool = False
-    """The template is, by an operator."""
-    command_waits: bool = False
-    """One for this customer, in a queue that is paused."""
-
-
-class Send(NamedTuple):
-    rule: str = "send"
-
-
-class Defer(NamedTuple):
-    rule: str
-    until: datetime
-
-
-class Skip(NamedTuple):
-    rule: str
-    reason: str
-
-
-Decision = Send | Defer | Skip
+from domain.schedule import Late
 
 
 def decide(facts: Facts) -> Decision:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from config.machine_time import Deadline
-from domain.gate import Decision, Defer, Facts, Send, Skip, command_waits, decide
+from domain.decision import Decision, Defer, Facts, Send, Skip
+from domain.gate import command_waits, decide
 from domain.journey import Status
 from domain.message import Answer, Channel, Message, Result
 from domain.planning import zone_of

@@ -161,9 +161,9 @@ def test_a_flood_of_commands_delays_another_accounts_one_by_two_turns_at_most(
     with consuming(broker, [LIFECYCLE], threads=1):
         bell.waiting("big")
         until(lambda: applied(layby, "big") > 0, "big is served")
-        before = applied(layby, "big")
         bell.waiting("big")
         bell.waiting("small")
+        before = applied(layby, "big")
         until(lambda: applied(layby, "small") == 1, "small is served")
     ahead = layby.one(
         "SELECT count(*) FROM commands WHERE account = 'big' AND command LIKE 'flood-%' "

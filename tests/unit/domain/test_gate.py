@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain import gate
-from domain.gate import RULES, Decision, Defer, Facts, Send, Skip, decide
+from domain.decision import Decision, Defer, Facts, Send, Skip
+from domain.gate import RULES, decide
 from domain.schedule import Late, Schedule
 
 PARIS = ZoneInfo("Europe/Paris")
