@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from domain.commands import PutAccount
+from storage.database import often
 
 
 class Account(NamedTuple):
@@ -28,9 +29,12 @@ _ACCOUNT = """
 """
 
 
+_READ = often(_ACCOUNT)
+
+
 def read_account(connection: Connection, account: str) -> Account | None:
     """One account, and what time it is for it."""
-    row = connection.execute(text(_ACCOUNT), {"account": account}).one_or_none()
+    row = connection.execute(_READ, {"account": account}).one_or_none()
     return Account(*row) if row else None
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from domain.customer import CustomerState
 from domain.journey import Place, Status
 from domain.profile import Profile
+from storage.database import often
 from storage.switches import HELD
 
 
@@ -30,11 +31,11 @@ def lock(connection: Connection, account: str, customers: Sequence[str]) -> set[
     return {row.slot for row in rows if row.slot is not None}
 
 
-_LOCK = text(
+_LOCK = often(
     f"""
     WITH found AS MATERIALIZED (
         SELECT customer FROM customers WHERE account = :account
-           AND customer = ANY(CAST(:customers AS text[])) AND {HELD}
+           AND customer = ANY(ARRAY(SELECT unnest(CAST(:customers AS text[])))) AND {HELD}
         ORDER BY customer FOR UPDATE
     ), theirs AS MATERIALIZED (
         SELECT customer, slot FROM slots WHERE account = :account

@@ -1,11 +1,23 @@
 """Connections to PostgreSQL: how they are made, and what happens when one is lost."""
 
+import sys
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
+import psycopg
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    ExecutionContext,
+    TextClause,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import DBAPIError as DatabaseError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhaustedError
@@ -23,12 +35,9 @@ class DatabaseUnreachableError(Exception):
 
 
 def connect(url: str, *, connections: int = 10) -> Engine:
-    """An engine for a `postgresql://` URL. Nothing is opened yet.
-
-    Statements are never prepared on the server, so that PgBouncer's transaction mode works.
-    """
+    """An engine for a `postgresql://` URL. Nothing is opened yet."""
     parsed = make_url(url).set(drivername="postgresql+psycopg")
-    return create_engine(
+    engine = create_engine(
         parsed,
         pool_size=connections,
         max_overflow=0,
@@ -40,6 +49,57 @@ def connect(url: str, *, connections: int = 10) -> Engine:
             "application_name": "layby",
         },
     )
+    event.listen(engine, "connect", _let_plans_be_kept)
+    event.listen(engine, "do_execute", _execute)
+    return engine
+
+
+def often(statement: str) -> TextClause:
+    """A statement that is run again and again: half of a short one's time goes into its planning.
+
+    Its plan is kept for a while, for whatever values.
+    """
+    return text(statement).execution_options(often=True)
+
+
+def _let_plans_be_kept(driver: psycopg.Connection, _: object) -> None:
+    """Not behind PgBouncer, where each transaction may be on another session of the server.
+
+    There the process that answers is not the one that was connected to. But for plans, nothing
+    relies on a session's state.
+    """
+    (pid,) = driver.execute("SELECT pg_backend_pid()").fetchone() or (None,)
+    driver.commit()
+    if pid == driver.info.backend_pid:
+        driver.prepare_threshold = sys.maxsize  # and sooner for what is run often
+
+
+_KEEP_PLANS_SECONDS = 10
+"""A plan is good for tables as large as when it was made, and those of a new database grow."""
+
+
+def _execute(
+    cursor: psycopg.Cursor, statement: Any, parameters: Any, context: ExecutionContext | None
+) -> bool:
+    """Prepare what is run often; whatever else is left to SQLAlchemy (False)."""
+    if context is None or not context.execution_options.get("often"):
+        return False
+    info, now = context.root_connection.info, time.monotonic()
+    if now >= info.setdefault("plan_anew_at", now):
+        cursor.execute("DISCARD PLANS")
+        info["plan_anew_at"] = now + _KEEP_PLANS_SECONDS
+    cursor.execute(statement, parameters, prepare=True)
+    return True
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """For single statements that read: one round trip each, without a transaction round them.
+
+    (At a ROLLBACK, which ends `engine.connect()`, the driver forgets what it has prepared.)
+    """
+    with engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def check_reachable(engine: Engine) -> str:

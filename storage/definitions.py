@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from domain.schedule import Schedule
 from domain.template import Template
+from storage.database import often
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -69,21 +70,22 @@ def newest_templates(
     connection: Connection, account: str, templates: set[str]
 ) -> dict[str, TemplateVersion]:
     """The versions that sends started now take, by name; a missing one is left out."""
-    rows = connection.execute(
-        text(
-            """
-            SELECT name, (SELECT max(version) FROM template_versions v
-                          WHERE v.account = :account AND v.template = name)
-            FROM unnest(CAST(:names AS text[])) AS name
-            """
-        ),
-        {"account": account, "names": sorted(templates)},
-    ).all()
+    names = {"account": account, "names": sorted(templates)}
+    rows = connection.execute(_NEWEST_TEMPLATES, names).all()
     return {
         name: TemplateVersion(account, name, version, _template(connection, account, name, version))
         for name, version in rows
         if version is not None
     }
+
+
+_NEWEST_TEMPLATES = often(
+    """
+    SELECT name, (SELECT max(version) FROM template_versions v
+                  WHERE v.account = :account AND v.template = name)
+    FROM unnest(CAST(:names AS text[])) AS name
+    """
+)
 
 
 def read_schedule(connection: Connection, account: str, schedule: str, version: int) -> Schedule:

@@ -22,6 +22,7 @@ from domain.customer_filter import Filter
 from domain.customer_list import CustomerListError
 from domain.import_rows import AimedRow, aim_rows
 from storage import bulk
+from storage.database import often
 from storage.lines import Line, write_lines
 from storage.switches import BULK_RUNS, HELD, LIFECYCLE_RUNS, MAY_APPLY
 
@@ -54,7 +55,7 @@ class Target(NamedTuple):
 
 def lock_intake(connection: Connection) -> None:
     """Be the one who takes commands in from a queue until the end of this transaction."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _INTAKE_LOCK})
+    connection.execute(often("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _INTAKE_LOCK})
 
 
 _INTAKE_LOCK = 4_152_001_740  # any number; taken by nobody else
@@ -70,7 +71,7 @@ def accept(
     digest = _digest(_canonical(command))
     aim = _aim(command, bulk_from)
     row = connection.execute(
-        text(_ACCEPT),
+        _ACCEPT,
         {
             "account": command.account,
             "command": command.id,
@@ -132,7 +133,8 @@ _AHEAD = (
     "known. Correct the sender's clock, and send it again under another id."
 )
 
-_ACCEPT = """
+_ACCEPT = often(
+    """
     WITH accepted AS (
         INSERT INTO commands AS c
                (account, command, kind, body, digest, door, issued_at, state, problem, done_at,
@@ -172,6 +174,7 @@ _ACCEPT = """
     )
     SELECT seq, state FROM accepted
 """
+)
 
 
 def _republished(connection: Connection, command: Command, digest: str, door: str) -> Accepted:
@@ -280,34 +283,41 @@ def _digest(body: str) -> str:
     return hashlib.sha256(body.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def setup_waiting(connection: Connection, account: str, limit: int) -> list[int]:
-    """Set-up commands of the account not applied yet, in order; none while that is paused."""
-    rows = connection.execute(
-        text(
-            "SELECT seq FROM commands WHERE account = :account "
-            f"AND state = 'accepted' AND targets = 0 AND NOT bulk AND {LIFECYCLE_RUNS} "
-            "ORDER BY seq LIMIT :limit"
-        ),
-        {"account": account, "limit": limit},
-    )
-    return [row.seq for row in rows]
+class Work(NamedTuple):
+    """What is to be done in an account, as of one moment."""
+
+    customers: list[str]
+    """For whom single work waits, those of the oldest commands first."""
+    set_up: list[int]
+    """Set-up commands, in order: whatever came before the customers' is among them."""
+    replan: bool
+    """Its customers are still to be planned by its new zone."""
 
 
-def customers_waiting(connection: Connection, account: str, limit: int) -> list[str]:
-    """Customers for whom single work waits, those of the oldest commands first; not while paused.
+def work_waiting(connection: Connection, account: str, limit: int) -> Work:
+    """Up to `limit` of each; nothing of a queue that is paused.
 
-    What waits of bulk work for them is applied with it; who has nothing else waits for the bulk
-    queue (`storage/bulk.py`).
+    What waits of bulk work for these customers is applied with it; who has nothing else waits for
+    the bulk queue (`storage/bulk.py`).
     """
-    rows = connection.execute(
-        text(
-            "SELECT DISTINCT customer FROM (SELECT customer FROM command_targets t "
-            f"WHERE account = :account AND state = 'waiting' AND NOT bulk AND {MAY_APPLY} "
-            "ORDER BY seq LIMIT :limit) AS oldest"
-        ),
-        {"account": account, "limit": limit},
-    )
-    return [row.customer for row in rows]
+    row = connection.execute(_WORK, {"account": account, "limit": limit}).one()
+    return Work(*row)
+
+
+_WORK = often(
+    f"""
+    SELECT ARRAY(SELECT DISTINCT customer FROM (
+               SELECT customer FROM command_targets t
+               WHERE account = :account AND state = 'waiting' AND NOT bulk AND {MAY_APPLY}
+               ORDER BY seq LIMIT :limit) AS oldest),
+           ARRAY(SELECT seq FROM commands
+                 WHERE account = :account AND state = 'accepted' AND targets = 0 AND NOT bulk
+                   AND {LIFECYCLE_RUNS}
+                 ORDER BY seq LIMIT :limit),
+           EXISTS (SELECT 1 FROM accounts
+                   WHERE account = :account AND replan_after IS NOT NULL)
+    """
+)
 
 
 def lock_setup(connection: Connection, account: str, seq: int) -> Command | None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from domain.quota import Room
+from storage.database import often
 from storage.journal import Entry
 
 
@@ -45,9 +46,9 @@ def finish(
     What shrinks always fits: a plan lowered below what is in use refuses growth and nothing else.
     """
     _hold_commands(connection, account, sorted({line.seq for line in lines}))
-    counting = _COUNT if room.active_delta or room.directory_delta else "SELECT 1 FROM total"
+    counts = bool(room.active_delta or room.directory_delta)
     done = connection.execute(
-        text(_LINES + _FINISH + counting),
+        _FINISH_AND_COUNT if counts else _FINISH_ALONE,
         {
             **_values(account, lines),
             "entries": json.dumps([entry._asdict() for entry in entries]),
@@ -88,7 +89,7 @@ _LINES = """
             quiet_at = CASE WHEN cardinality(line.open) = 0 THEN clock_timestamp() END
         FROM line
         WHERE t.account = :account AND t.customer = line.customer AND t.seq = line.seq
-          AND t.state = 'waiting'
+          AND t.customer = ANY(ARRAY(SELECT customer FROM line)) AND t.state = 'waiting'
         RETURNING t.seq, t.state
     ), counted AS (
         SELECT seq, count(*) FILTER (WHERE state = 'applied') AS applied,
@@ -133,3 +134,6 @@ _COUNT = """
       AND (:directory <= 0 OR directory + :directory <= directory_limit)
     RETURNING account
 """
+
+_FINISH_AND_COUNT = often(_LINES + _FINISH + _COUNT)
+_FINISH_ALONE = often(_LINES + _FINISH + "SELECT 1 FROM total")

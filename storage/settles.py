@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from storage.columns import moments, numbers, texts
+from storage.database import often
 
 BACK = "pending"
 """Not a state of the ledger: a definite no, to be tried again; or never handed over."""
@@ -64,7 +65,7 @@ def lock_slots(connection: Connection, account: str, slots: Sequence[int]) -> No
     connection.execute(_LOCK_SLOTS, {"account": account, "slots": numbers(slots)})
 
 
-_LOCK_SLOTS = text(
+_LOCK_SLOTS = often(
     "SELECT slot FROM slots WHERE account = :account "
     "AND slot = ANY(CAST(:slots AS bigint[])) ORDER BY slot FOR KEY SHARE"
 )
@@ -116,7 +117,7 @@ _DONE = """
 """
 
 # Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py.
-_SETTLE = text(
+_SETTLE = often(
     f"""
     WITH done AS MATERIALIZED (
         SELECT done.*, found.tid

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from storage.database import often
+
 
 class Ended(NamedTuple):
     """What ending enrolments came to for one customer. `open`: started and not settled."""
@@ -67,15 +69,16 @@ def end_enrolments(
 
 _TAKEN_OUT = """
     taken AS (
-        DELETE FROM pending p USING ending e
-        WHERE p.account = e.account AND p.enrolment = e.enrolment
+        DELETE FROM pending p
+        WHERE p.account = :account AND p.enrolment = ANY(ARRAY(SELECT enrolment FROM ending))
         RETURNING p.*
     ), unsent AS (
         SELECT enrolment, step, customer, channel, planned_at, attempts FROM taken
         UNION ALL
         SELECT enrolment, step, customer, step_channel, :now, 0 FROM ending e
         WHERE held IS NOT NULL AND NOT EXISTS
-            (SELECT 1 FROM started s WHERE s.account = e.account AND s.enrolment = e.enrolment)
+            (SELECT 1 FROM started s
+             WHERE s.account = :account AND s.enrolment = e.enrolment OFFSET 0)
     ), ledger AS (
         INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, planned_at,
                            business_at, attempts)
@@ -86,7 +89,7 @@ _TAKEN_OUT = """
         SELECT customer, count(*) AS cancelled FROM ledger GROUP BY customer
     ), ended AS (
         UPDATE enrolments e SET slot = NULL, held = NULL, ended_at = :now, end_reason = :reason
-        FROM ending WHERE e.account = ending.account AND e.enrolment = ending.enrolment
+        WHERE e.account = :account AND e.enrolment = ANY(ARRAY(SELECT enrolment FROM ending))
         RETURNING e.customer, e.enrolment
     )
 """
@@ -133,7 +136,7 @@ def archive(
     (G3).
     """
     rows = connection.execute(
-        text(_ARCHIVE),
+        _ARCHIVE,
         {
             "account": account,
             "leaving": list(leaving),
@@ -146,10 +149,11 @@ def archive(
     return {row.customer: Moved(row.cancelled, tuple(row.open or ())) for row in rows}
 
 
-_ARCHIVE = f"""
+_ARCHIVE = often(
+    f"""
     WITH freed AS (
-        DELETE FROM slots
-        WHERE account = :account AND customer = ANY(CAST(:leaving AS text[]))
+        DELETE FROM slots WHERE account = :account
+           AND customer = ANY(ARRAY(SELECT unnest(CAST(:leaving AS text[]))))
         RETURNING slot
     ), ending AS (
         SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
@@ -162,7 +166,8 @@ _ARCHIVE = f"""
             kept = kept OR customer = ANY(CAST(:leaving AS text[])),
             place = CASE WHEN customer = ANY(CAST(:leaving AS text[])) THEN 'archived'
                     ELSE place END
-        WHERE account = :account AND customer = ANY(CAST(:silenced AS text[]))
+        WHERE account = :account
+          AND customer = ANY(ARRAY(SELECT unnest(CAST(:silenced AS text[]))))
     )
     SELECT named.customer, coalesce(cancelled.cancelled, 0) AS cancelled, open
     FROM unnest(CAST(:silenced AS text[])) AS named (customer)
@@ -171,6 +176,7 @@ _ARCHIVE = f"""
                        WHERE s.account = :account AND s.customer = named.customer OFFSET 0) s
          ON true
 """
+)
 
 
 def hold_enrolments(

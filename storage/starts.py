@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from domain.message import Channel
 from domain.switch import Paused
 from storage.columns import moments, numbers, texts
+from storage.database import often
 from storage.switches import COMMANDS_PAUSED, HELD, PAUSED_HERE
 
 
@@ -86,14 +87,14 @@ def lock_due(
     return [Held._make(row) for row in rows.all()]
 
 
-_LOCK_DUE = text(
+_LOCK_DUE = often(
     f"""
     WITH p AS MATERIALIZED (
         SELECT ctid, account, enrolment, slot, customer, step, planned_at, attempts, deferred
         FROM pending p
         WHERE p.account = :account AND p.channel = :channel AND p.due_at <= :now
           AND layby_may_send(:seen) AND {HELD}
-        ORDER BY p.due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+        ORDER BY p.due_at LIMIT (SELECT :limit) FOR UPDATE SKIP LOCKED
     )
     SELECT CAST(p.ctid AS text), p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts,
            p.deferred
@@ -123,7 +124,7 @@ def read_due(
 
 
 _READ_DUE = {
-    channel: text(
+    channel: often(
         f"""
         SELECT held.number, e.schedule, e.version, e.reference, e.anchor_date, e.anchor_at,
                c."values" || e."values", c.name, c.{address}, c.zone, c.language,
@@ -176,7 +177,7 @@ def take(
     return {row.enrolment: row.send for row in rows}
 
 
-_TAKE = text(
+_TAKE = often(
     """
     WITH s AS MATERIALIZED (
         SELECT * FROM ROWS FROM (

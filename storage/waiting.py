@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from domain.commands import Command, read_kept
 from domain.customer import CustomerState
 from domain.journey import Place
 from domain.quota import Room
 from storage.accounts import Account
+from storage.database import often
 from storage.inbox import Target
 from storage.switches import MAY_APPLY
 
@@ -45,7 +46,7 @@ def read_waiting(connection: Connection, account: str, customers: Sequence[str])
     return Waiting(targets, states, (Account(*rows[0][12:21]), Room(*rows[0][21:])))
 
 
-_READ = text(
+_READ = often(
     f"""
     SELECT t.customer, t.seq, t.payload, c.bulk, c.body,
            least(coalesce(c.issued_at, c.received_at), c.received_at),
@@ -58,7 +59,8 @@ _READ = text(
     LEFT JOIN slots s ON s.account = cu.account AND s.customer = cu.customer
     LEFT JOIN accounts a ON a.account = t.account
     LEFT JOIN counters n ON n.account = a.account
-    WHERE t.account = :account AND t.customer = ANY(CAST(:customers AS text[]))
+    WHERE t.account = :account
+      AND t.customer = ANY(ARRAY(SELECT unnest(CAST(:customers AS text[]))))
       AND t.state = 'waiting' AND {MAY_APPLY}
     ORDER BY t.seq, t.customer
     """

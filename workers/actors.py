@@ -17,12 +17,8 @@ def declare_lifecycle(broker: RedisBroker, bell: RedisBell, engine: Engine) -> N
     seats = Seats()
 
     def apply(account: str, ring: int = 0) -> None:
-        work = f"{LIFECYCLE}:{account}"
-        if bell.idle(work, ring):
-            return
         with seats.seat(account) as free:
-            bell.answered(work)
-            if not free:
+            if not (bell.answered(f"{LIFECYCLE}:{account}", ring) and free):
                 return
             applied = apply_waiting(engine, account)
         _go_on(bell, account, applied, bulk=False)
@@ -60,12 +56,8 @@ def declare_delivery(broker: RedisBroker, bell: RedisBell, delivery: Delivery) -
     seats = {channel.value: Seats() for channel in Channel}
 
     def serve(account: str, channel: str, ring: int = 0) -> None:
-        work = f"{channel}:{account}"
-        if bell.idle(work, ring):
-            return
         with seats[channel].seat(account) as free:
-            bell.answered(work)
-            if not free:
+            if not (bell.answered(f"{channel}:{account}", ring) and free):
                 return
             more = deliver(delivery, account, Channel(channel))
         if more:

@@ -4,7 +4,7 @@ Losing one costs at most a tick; one too many finds nothing to do. Delays, retri
 in the database, so none of dramatiq's own is used.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import dramatiq
 import redis
@@ -96,6 +96,29 @@ def make_broker(client: redis.Redis) -> RedisBroker:
     return broker
 
 
+_COUNT = "layby:rings"
+
+_NUMBER = """
+if not redis.call('SET', KEYS[2], 1, 'NX', 'EX', ARGV[1]) then return 0 end
+return redis.call('INCR', KEYS[1])
+"""
+"""A number for the only outstanding ring; 0: there is one."""
+
+# Begun by more than there were: Redis has lost its count, and nothing can be said.
+_ANSWER = """
+local last = tonumber(redis.call('GET', KEYS[1]) or 0)
+local begun = tonumber(redis.call('GET', KEYS[2]) or 0)
+local ring = tonumber(ARGV[1])
+if 0 < ring and ring <= begun and begun <= last then return 0 end
+if ARGV[2] == '1' then
+  redis.call('SET', KEYS[2], last, 'EX', ARGV[3])
+  redis.call('DEL', KEYS[3])
+end
+return 1
+"""
+"""1: there is something to do, and (ARGV[2]) it is begun. 0: it was begun since this ring."""
+
+
 class RedisBell:
     """Rings through dramatiq, one outstanding ring for each piece of work.
 
@@ -107,6 +130,8 @@ class RedisBell:
     def __init__(self, broker: RedisBroker) -> None:
         self._broker = broker
         self._client: redis.Redis = broker.client
+        self._numbering = self._client.register_script(_NUMBER)
+        self._answering = self._client.register_script(_ANSWER)
 
     def waiting(self, account: str, *, bulk: bool = False) -> None:
         queue, actor = (BULK, BULK) if bulk else (LIFECYCLE, APPLY)
@@ -117,31 +142,34 @@ class RedisBell:
 
     def idle(self, what: str, ring: int) -> bool:
         """Whether the work was begun after this ring was made, so that there is nothing to do."""
-        try:
-            known: Any = self._client.mget(f"layby:begun:{what}", "layby:rings")
-        except redis.RedisError:
-            return False
-        begun, last = (int(one or 0) for one in known)
-        # More than there were: Redis has lost its count, and nothing can be said.
-        return 0 < ring <= begun <= last
+        return not self._answer(what, ring, begin=False)
 
-    def answered(self, what: str) -> None:
-        """Lets the next ring through: before one looks for work, or else a ring can be lost."""
+    def answered(self, what: str, ring: int = 0) -> bool:
+        """Lets the next ring through: before one looks for work, or else a ring can be lost.
+
+        False, and nothing is changed: the work was begun after this ring was made.
+        """
+        return self._answer(what, ring, begin=True)
+
+    def _answer(self, what: str, ring: int, *, begin: bool) -> bool:
         try:
-            last = int(self._client.get("layby:rings") or 0)
-            with self._client.pipeline(transaction=True) as pipeline:
-                pipeline.set(f"layby:begun:{what}", last, ex=_ANSWER_LIVES_SECONDS)
-                pipeline.delete(f"layby:ring:{what}")
-                pipeline.execute()
+            return bool(
+                self._answering(
+                    keys=[_COUNT, f"layby:begun:{what}", f"layby:ring:{what}"],
+                    args=[ring, int(begin), _ANSWER_LIVES_SECONDS],
+                )
+            )
         except redis.RedisError as error:
             log.warning("ring_not_cleared", reason=str(error))
+            return True
 
     def _ring(self, what: str, queue: str, actor: str, *args: object) -> None:
-        key = f"layby:ring:{what}"
         try:
-            if not self._client.set(key, b"1", nx=True, ex=_RING_LIVES_SECONDS):
+            number = self._numbering(
+                keys=[_COUNT, f"layby:ring:{what}"], args=[_RING_LIVES_SECONDS]
+            )
+            if not number:
                 return
-            number = self._client.incr("layby:rings")
             message: dramatiq.Message[None] = dramatiq.Message(
                 queue_name=queue, actor_name=actor, args=args, kwargs={"ring": number}, options={}
             )

@@ -21,7 +21,7 @@ from domain.planning import zone_of
 from domain.switch import Paused
 from storage import customers, definitions, enrolments, starts
 from storage.accounts import Account, read_account
-from storage.database import Connection, Engine
+from storage.database import Connection, Engine, reading
 from storage.definitions import TemplateVersion, newest_templates
 from storage.installation import recipient_hash
 from storage.settles import Flight
@@ -66,7 +66,7 @@ def deliver(delivery: Delivery, account: str, channel: Channel) -> bool:
     """Serve one account's due sends for a turn; True: there may be more."""
     if delivery.fence is not None and delivery.fence.holds():
         return False
-    with delivery.engine.connect() as connection:
+    with reading(delivery.engine) as connection:
         known = read_account(connection, account)
     if known is None:
         return False

@@ -52,6 +52,7 @@ from storage.database import (
     first_line,
     is_conflict,
     is_lost,
+    reading,
     transact,
 )
 from storage.inbox import Target
@@ -104,17 +105,15 @@ def apply_waiting(engine: Engine, account: str) -> Applied:
     for _ in range(TURN_CHUNKS):
         if turn.passed:
             break
-        with engine.connect() as connection:
-            # In this order: what set-up came before these is seen.
-            waiting = inbox.customers_waiting(connection, account, CHUNK)
-            set_up = inbox.setup_waiting(connection, account, CHUNK)
-        for seq in set_up:
+        with reading(engine) as connection:
+            work = inbox.work_waiting(connection, account, CHUNK)
+        for seq in work.set_up:
             travelled |= apply_set_up(engine, account, seq)
-        if len(set_up) == CHUNK:
+        if len(work.set_up) == CHUNK:
             continue  # there may be more that comes before the customers' commands
-        if waiting:
-            apply_to(engine, account, waiting)
-        elif not set_up and not replan_some(engine, account, CHUNK):
+        if work.customers:
+            apply_to(engine, account, work.customers)
+        elif not work.set_up and not (work.replan and replan_some(engine, account, CHUNK)):
             return Applied(travelled, more=False)
     replan_some(engine, account, CHUNK)
     return Applied(travelled, more=True)

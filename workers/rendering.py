@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from jinja2 import StrictUndefined, Template, TemplateError, nodes
 from jinja2.exceptions import SecurityError, UndefinedError
 from jinja2.filters import do_round
-from jinja2.runtime import missing
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from domain.template import Text
 

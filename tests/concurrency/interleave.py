@@ -130,9 +130,11 @@ class Interleaving:
         """Start a thread and wait until it has done all but commit."""
         return self.run(work, stop_having=having).until_stopped()
 
-    def waiting(self, work: Callable[[], T], *, for_: Task[Any]) -> Task[T]:
+    def waiting(
+        self, work: Callable[[], T], *, for_: Task[Any], stop_having: str | None = None
+    ) -> Task[T]:
         """Start a thread and wait until it waits for another one's locks."""
-        task = self.run(work)
+        task = self.run(work, stop_having=stop_having)
 
         def waits() -> bool:
             if task.done:

@@ -261,10 +261,14 @@ def test_start_that_was_first_is_written_off_and_its_late_word_counts(
         lambda: start(live.engine, live.account, room=1), having="INSERT INTO started"
     )
     until = begin_fencing(live.engine, None)
-    fencing = between.waiting(lambda: fence_sends(live.engine, watch(live), until), for_=starting)
+    fencing = between.waiting(
+        lambda: fence_sends(live.engine, watch(live), until),
+        for_=starting,
+        stop_having="INSERT INTO sends",
+    )
     starting.go().result()
     opens = started(live.engine, live.account)
-    fencing.result()
+    fencing.go().result()
     assert live.ledger("ann") == THREE_UNKNOWN
     answer(live.engine, opens, Answer.ACCEPTED)
     assert live.ledger("ann")[0] == (0, "sent", "accepted")

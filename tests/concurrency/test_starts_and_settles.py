@@ -29,7 +29,7 @@ def test_start_that_neither_locks_nor_skips_fails_on_what_another_took(
     """Planted: no locks. The row can still be taken out once only; the other start breaks off."""
     with (
         planted(people.engine, "FOR NO KEY UPDATE SKIP LOCKED", ""),
-        planted(people.engine, "LIMIT %(limit)s FOR UPDATE SKIP LOCKED", "LIMIT %(limit)s"),
+        planted(people.engine, "(SELECT %(limit)s) FOR UPDATE SKIP LOCKED", "(SELECT %(limit)s)"),
     ):
         first = between.stopped(lambda: start(people.engine, people.account), having=TAKES)
         second = between.waiting(lambda: start(people.engine, people.account), for_=first)

@@ -1,5 +1,12 @@
-"""How often a move asks the database: each statement is a round trip; so are begin and commit."""
+"""How a move asks the database: how often, and by which plans."""
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from backlog import make_due
 from harness import Layby
 from sqlalchemy import event
 
@@ -7,17 +14,99 @@ from workers.lifecycle import apply_to
 
 BEGIN_AND_COMMIT = 2
 
+Said = list[tuple[str, Any]]
+"""Statements with their parameters; each is a round trip, and so are begin and commit."""
 
-def test_move_takes_six_round_trips_at_most(layby: Layby) -> None:
-    """Lock, read, archive, finish; however many sends are pending."""
+
+HISTORY = """
+INSERT INTO accounts (account) SELECT 'other-' || n FROM generate_series(1, 3000) n;
+
+INSERT INTO counters (account, active_limit, directory_limit)
+SELECT account, 10, 50 FROM accounts WHERE account LIKE 'other-%';
+
+INSERT INTO commands (account, command, kind, body, digest, door, state, targets, applied, done_at)
+SELECT 'acme', 'old-' || n, 'pause', jsonb '{}', '', 'test', 'applied', 1, 1, now()
+FROM generate_series(1, 3000) n
+UNION ALL
+SELECT 'acme', 'new-' || n, 'pause', '{}', '', 'test', 'accepted', 1, 0, NULL
+FROM generate_series(1, 3000) n;
+
+INSERT INTO command_targets (account, customer, seq, state)
+SELECT account, 'b-' || split_part(command, '-', 2), seq,
+       CASE WHEN command LIKE 'new-%' THEN 'waiting' ELSE 'applied' END
+FROM commands WHERE command LIKE 'old-%' OR command LIKE 'new-%';
+
+INSERT INTO started (account, token, enrolment, slot, customer, step, channel, planned_at, attempts,
+                     template, template_version, recipient_hash, decision, business_at,
+                     lease_seconds, worker)
+SELECT account, gen_random_uuid(), enrolment, slot, customer, 0, 'email', now(), 1, 'hello', 1, '',
+       '{}', now(), 30, ''
+FROM enrolments WHERE customer LIKE 'b-%';
+
+ANALYZE;
+"""
+"""What there is in a database that is used: who reads all of it, is seen to."""
+
+ALWAYS_FEW = {"switches", "schedule_versions"}
+
+
+@pytest.fixture
+def said(layby: Layby, database_url: str) -> Said:
+    """What a move of a customer with ten pending sends says."""
     layby.set_up()
-    layby.on_schedule("ann")
+    for name in ("ann", "bob"):
+        layby.on_schedule(name)
     for number in range(9):
         reference = f"invoice-{number}"
         layby.must("assign_schedule", customers=["ann"], schedule="dunning", reference=reference)
+    make_due(layby.engine, "acme", 3000)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(HISTORY)
     move = layby.accept("move_to_directory", customers=["ann"])
-    said: list[str] = []
-    event.listen(layby.engine, "before_cursor_execute", lambda *given: said.append(given[2]))
+    said: Said = []
+    event.listen(layby.engine, "before_cursor_execute", lambda *it: said.append((it[2], it[3])))
     apply_to(layby.engine, layby.account, ["ann"])
-    assert len(said) + BEGIN_AND_COMMIT <= 6, said
+    statements = said.copy()
     assert layby.outcome(move).cancelled == 10
+    return statements
+
+
+def test_move_takes_six_round_trips_at_most(said: Said) -> None:
+    """Lock, read, archive, finish; however many sends are pending."""
+    assert len(said) + BEGIN_AND_COMMIT <= 6, said
+
+
+def test_every_plan_of_a_move_goes_by_an_index(layby: Layby, said: Said) -> None:
+    """So none of it depends on how much there is."""
+    scans = [
+        scan
+        for statement, values in said
+        for scan in scans_of(layby, statement, values)
+        if "Relation Name" in scan or "Index Name" in scan
+    ]
+    assert {scan["Relation Name"] for scan in scans if "Relation Name" in scan} >= {
+        *("customers", "slots", "enrolments", "pending", "started"),
+        *("commands", "command_targets", "accounts", "counters"),
+    }
+    for scan in scans:
+        if scan.get("Relation Name") not in ALWAYS_FEW and scan["Node Type"] != "ModifyTable":
+            assert scan["Node Type"] in BY_INDEX, scan
+            assert "Index Cond" in scan or scan["Node Type"] == "Bitmap Heap Scan", scan
+
+
+BY_INDEX = ("Index Scan", "Index Only Scan", "Bitmap Index Scan", "Bitmap Heap Scan")
+
+
+def scans_of(layby: Layby, statement: str, values: Any) -> Iterator[dict[str, Any]]:
+    """The nodes of a plan, as the process's own connections make it."""
+    with layby.engine.connect() as connection:
+        explained = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values)
+        plan = explained.scalar_one()
+    found = json.loads(plan) if isinstance(plan, str) else plan
+    yield from nodes_of(found[0]["Plan"])
+
+
+def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes_of(below)
