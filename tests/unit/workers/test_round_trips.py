@@ -1,15 +1,19 @@
-"""How a move asks the database: how often, and by which plans."""
+"""How the database is asked: how often for a move, and by which plans for it and for a tick."""
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
+import redis
 from backlog import make_due
-from harness import Layby
-from sqlalchemy import event
+from harness import START, Layby
+from sqlalchemy import event, text
 
+from scheduler.ticks import ring, sweep
+from workers.broker import RedisBell, make_broker
 from workers.lifecycle import apply_to
 
 BEGIN_AND_COMMIT = 2
@@ -94,13 +98,33 @@ def test_every_plan_of_a_move_goes_by_an_index(layby: Layby, said: Said) -> None
             assert "Index Cond" in scan or scan["Node Type"] == "Bitmap Heap Scan", scan
 
 
+def test_idle_tick_reads_as_little_of_many_as_of_few(
+    layby: Layby, redis_client: redis.Redis
+) -> None:
+    layby.set_up()
+    make_due(layby.engine, "acme", 3000, at=START + timedelta(days=1))
+    with layby.engine.begin() as connection:
+        connection.execute(text("ANALYZE"))
+    said: Said = []
+    event.listen(layby.engine, "before_cursor_execute", lambda *it: said.append((it[2], it[3])))
+    assert ring(layby.engine, RedisBell(make_broker(redis_client))) + sweep(layby.engine) == 0
+    statements = said.copy()
+    for statement, values in statements:
+        for node in scans_of(layby, statement, values, analyze=True):
+            read = node["Actual Rows"] * node["Actual Loops"]
+            assert read + node.get("Rows Removed by Join Filter", 0) < 50, node
+
+
 BY_INDEX = ("Index Scan", "Index Only Scan", "Bitmap Index Scan", "Bitmap Heap Scan")
 
 
-def scans_of(layby: Layby, statement: str, values: Any) -> Iterator[dict[str, Any]]:
+def scans_of(
+    layby: Layby, statement: str, values: Any, *, analyze: bool = False
+) -> Iterator[dict[str, Any]]:
     """The nodes of a plan, as the process's own connections make it."""
+    options = "ANALYZE, FORMAT JSON" if analyze else "FORMAT JSON"
     with layby.engine.connect() as connection:
-        explained = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values)
+        explained = connection.exec_driver_sql(f"EXPLAIN ({options}) {statement}", values)
         plan = explained.scalar_one()
     found = json.loads(plan) if isinstance(plan, str) else plan
     yield from nodes_of(found[0]["Plan"])
