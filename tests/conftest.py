@@ -12,6 +12,7 @@ import pytest
 import redis
 from harness import Layby
 from sqlalchemy import make_url
+from warm import WarmLayby
 
 from config.settings import read_settings
 from ops.installation import open_servers
@@ -72,6 +73,14 @@ def redis_client(servers: Servers) -> Iterator[redis.Redis]:
     client.flushall()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[WarmLayby]:
+    """What runs `layby` without starting anew each time."""
+    warm = WarmLayby()
+    yield warm
+    warm.close()
 
 
 @pytest.fixture

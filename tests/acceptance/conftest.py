@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 from stage import Stage
+from warm import WarmLayby
 
 from ops.servers import Servers
 
@@ -19,9 +20,10 @@ def stage(
     database_url: str,
     redis_client: redis.Redis,  # noqa: ARG001 - empties Redis first
     tmp_path: Path,
+    warm: WarmLayby,
 ) -> Stage:
     """A database of this test's own, and a Redis that is empty."""
-    return Stage(database_url, servers.redis_url, tmp_path)
+    return Stage(database_url, servers.redis_url, tmp_path, warm)
 
 
 @pytest.fixture

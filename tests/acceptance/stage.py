@@ -12,15 +12,16 @@ from typing import Any
 import psycopg
 from raw_redis import RawRedis
 from supervisor import Supervisor, on_path
+from warm import WarmLayby
 
 KEY = "0123456789abcdef0123456789abcdef"
-_COMMAND_SECONDS = 60
 
 
 class Stage:
     """Runs `layby` as a shell would, reads the database, and publishes what upstream would."""
 
-    def __init__(self, database_url: str, redis_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, redis_url: str, folder: Path, warm: WarmLayby) -> None:
+        self._warm = warm
         self.database_url = database_url
         self.redis_url = redis_url
         self.folder = folder
@@ -46,17 +47,8 @@ class Stage:
         """Run a command; `settings` (LAYBY_… names in lower case) differ or, if None, are unset."""
         changed = {f"LAYBY_{name.upper()}": value for name, value in settings.items()}
         environ = {**self.environ, **changed}
-        return subprocess.run(
-            ["layby", *words],
-            check=False,
-            input=typed if typed is not None else "",
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=_COMMAND_SECONDS,
-            cwd=self.folder,
-            env={name: value for name, value in environ.items() if value is not None},
-        )
+        known = {name: value for name, value in environ.items() if value is not None}
+        return self._warm.run(words, known, self.folder, typed or "")
 
     def publish(self, *commands: dict[str, Any]) -> None:
         """Put commands into the stream, as a producer that is not Python does."""

@@ -12,6 +12,7 @@ from restartable import FAST, RestartablePostgres
 from sqlalchemy import make_url
 from stage import Stage, active, assign, move, set_up
 from supervisor import PROCFILE, read_procfile
+from warm import WarmLayby
 
 from ops.servers import private_servers
 
@@ -102,14 +103,14 @@ def test_reminders_wait_while_the_outbox_cannot_be_written(stage: Stage, tmp_pat
 
 
 def test_servers_that_go_away_for_a_while_are_waited_for(
-    home: Path, source: str, tmp_path: Path
+    home: Path, source: str, tmp_path: Path, warm: WarmLayby
 ) -> None:
     """No process ends, none needs a restart, and what comes afterwards is done."""
     with RestartablePostgres(home, source) as postgres, ExitStack() as redis:
         servers = redis.enter_context(
             private_servers(home, source=source, database_url=postgres.url)
         )
-        stage = Stage(servers.database_url, servers.redis_url, tmp_path)
+        stage = Stage(servers.database_url, servers.redis_url, tmp_path, warm)
         assert stage.layby("migrate").returncode == 0
         with stage.supervisor().start() as supervisor:
             stage.publish(*set_up(), *active("c-1", "c-2"), assign("a", "c-1", "c-2"))

@@ -14,6 +14,7 @@ from raw_redis import RawRedis
 from restartable import FAST, IMMEDIATE, RestartablePostgres
 from stage import Stage, active, assign, move, set_up
 from supervisor import Supervisor
+from warm import WarmLayby
 
 from ops.servers import private_servers
 
@@ -136,7 +137,7 @@ class Fire:
     ],
 )
 def test_kill_of_everything_in_the_middle_of_a_run_loses_and_doubles_nothing(
-    run: Run, home: Path, source: str, tmp_path: Path
+    run: Run, home: Path, source: str, tmp_path: Path, warm: WarmLayby
 ) -> None:
     """G1, G4, G5, G7, judged from what the SMTP server received.
 
@@ -148,7 +149,7 @@ def test_kill_of_everything_in_the_middle_of_a_run_loses_and_doubles_nothing(
         RestartablePostgres(home, source) as postgres,
         private_servers(home, source=source, database_url=postgres.url) as servers,
     ):
-        stage = Stage(servers.database_url, servers.redis_url, tmp_path)
+        stage = Stage(servers.database_url, servers.redis_url, tmp_path, warm)
         assert stage.layby("migrate").returncode == 0
         with MailServer(tmp_path, stage.environ) as mail:
             stage.environ["LAYBY_EMAIL_URL"] = f"{mail.url}?connections=20&starttls=never"

@@ -14,6 +14,7 @@ import pytest
 from harness import Layby
 from restartable import FAST, IMMEDIATE, RestartablePostgres
 from stage import Stage
+from warm import WarmLayby
 
 from ops.servers import private_servers
 from storage.database import Engine, connect
@@ -76,10 +77,10 @@ def fail_over(postgres: RestartablePostgres, engine: Engine) -> None:
 
 @pytest.mark.soak
 def test_restored_files_and_a_failover_are_noticed_and_nothing_is_sent_twice(
-    postgres: RestartablePostgres, home: Path, source: str, tmp_path: Path
+    postgres: RestartablePostgres, home: Path, source: str, tmp_path: Path, warm: WarmLayby
 ) -> None:
     with private_servers(home, source=source, database_url=postgres.url) as servers:
-        stage = Stage(servers.database_url, servers.redis_url, tmp_path)
+        stage = Stage(servers.database_url, servers.redis_url, tmp_path, warm)
         engine = connect(postgres.url)
         migrate(engine)
         process = Fence(engine, servers.redis_url)

@@ -12,6 +12,7 @@ from restartable import IMMEDIATE, RestartablePostgres
 from stage import Stage, active, assign, move, set_up
 from supervisor import Supervisor
 from test_kill_every_process import Fire, Run, Shop, burn, finish, judge, load
+from warm import WarmLayby
 
 from config.machine_time import Deadline
 from ops.servers import private_servers
@@ -90,7 +91,7 @@ def test_rolling_restart_under_load_loses_and_doubles_nothing_and_makes_no_unkno
 
 @pytest.mark.soak
 def test_processes_told_to_stop_while_the_database_is_away_end_and_lose_nothing(
-    home: Path, source: str, tmp_path: Path
+    home: Path, source: str, tmp_path: Path, warm: WarmLayby
 ) -> None:
     """What was handed over is settled once the database is back, in the time that there is."""
     customers = [f"c-{n}" for n in range(10)]
@@ -99,7 +100,7 @@ def test_processes_told_to_stop_while_the_database_is_away_end_and_lose_nothing(
         private_servers(home, source=source, database_url=postgres.url) as servers,
         ExitStack() as away,
     ):
-        stage = Stage(servers.database_url, servers.redis_url, tmp_path)
+        stage = Stage(servers.database_url, servers.redis_url, tmp_path, warm)
         assert stage.layby("migrate").returncode == 0
         with MailServer(tmp_path, stage.environ, hold="DATA") as mail:
             stage.environ["LAYBY_EMAIL_URL"] = f"{mail.url}?connections=10&starttls=never"

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from concurrency.parts import start
 from harness import KEY, Layby
+from warm import WarmLayby
 
 from domain.message import Answer, Result
 from ops.servers import Servers
@@ -21,7 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def run(database_url: str, servers: Servers, tmp_path: Path) -> Run:
+def run(database_url: str, servers: Servers, tmp_path: Path, warm: WarmLayby) -> Run:
     """Run `layby` as a person would, on this test's database."""
 
     def layby(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -32,15 +32,7 @@ def run(database_url: str, servers: Servers, tmp_path: Path) -> Run:
             "LAYBY_HOME": str(tmp_path / "home"),
             "LAYBY_HTTP_PORT": "0",
         }
-        return subprocess.run(
-            [sys.executable, "-m", "ops", *arguments],
-            env={**os.environ, **settings, **environ},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-            cwd=tmp_path,
-        )
+        return warm.run(arguments, {**os.environ, **settings, **environ}, tmp_path)
 
     return layby
 
