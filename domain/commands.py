@@ -28,6 +28,7 @@ from domain.customer_filter import Filter
 from domain.journey import Kind, Place, changed_in
 from domain.profile import Name, Profile, Values
 from domain.quota import DIRECTORY_TIMES_ACTIVE
+from domain.rules import Rules
 from domain.schedule import Schedule, ScheduleName
 from domain.template import Template, TemplateName
 
@@ -140,6 +141,8 @@ class PutAccount(Envelope):
     name: Name | None = None
     email_from: Annotated[str, StringConstraints(max_length=320)] | None = None
     sms_from: Annotated[str, StringConstraints(max_length=20)] | None = None
+    rules: Rules | None = None
+    """What the account's messages keep to. Each rule given is changed; the others stay."""
     test_clock: Moment | None = None
     """Makes a new account a test account; later, travels forward. A live account has none."""
 

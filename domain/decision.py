@@ -1,9 +1,12 @@
 """What the gate decides on, and what it can decide."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from domain.caps import Recent
+from domain.law import Law
+from domain.rules import Rules
 from domain.schedule import Schedule, Step
 
 
@@ -23,6 +26,19 @@ class Facts(NamedTuple):
     """The template is, by an operator."""
     command_waits: bool = False
     """One for this customer, in a queue that is paused."""
+    rules: Rules = Rules()
+    """The account's."""
+    reference: str = ""
+    places: tuple[ZoneInfo, ...] = ()
+    """Where the customer may be, if a rule asks; none: only its zone is known."""
+    laws: tuple[Law, ...] = ()
+    """That this send is under, if the account asks for them."""
+    recent: tuple[Recent, ...] = ()
+    """The customer's other messages, if something counts them."""
+    messaged_at: datetime | None = None
+    """When the last message of this enrolment went out, or may have."""
+    messaged_for: datetime | None = None
+    """When that one was due by the schedule."""
 
 
 class Send(NamedTuple):
@@ -32,11 +48,14 @@ class Send(NamedTuple):
 class Defer(NamedTuple):
     rule: str
     until: datetime
+    inputs: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    """What it was decided on: hours, zones, counts; no personal data."""
 
 
 class Skip(NamedTuple):
     rule: str
     reason: str
+    inputs: dict[str, Any] = {}  # noqa: RUF012 - never written to
 
 
 Decision = Send | Defer | Skip

@@ -2,19 +2,48 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
 
 from domain.decision import Decision, Defer, Facts, Send, Skip
+from domain.hours import HORIZON
 from domain.planning import opening
+from domain.policy import apart, caps, collector, no_send_hours, stricter_law
 from domain.schedule import Late
 
 
 def decide(facts: Facts) -> Decision:
-    """The first rule that objects wins; see RULES for their order."""
-    for rule in RULES:
+    """The first rule that objects wins; see ORDER. Those that say when agree on one moment."""
+    for rule in _BEFORE:
         objection = rule(facts)
         if objection is not None:
             return objection
-    return Send()
+    for rule in _WHEN:
+        objection = rule(facts)
+        if objection is not None:
+            return objection if isinstance(objection, Skip) else _agreed(facts, objection)
+    return _SEND
+
+
+def _agreed(facts: Facts, first: Defer) -> Defer | Skip:
+    """Put off by one rule, to the first moment that all of them allow; never again and again."""
+    until, others = first.until, set[str]()
+    for _ in range(_ROUNDS):
+        if not facts.now < until <= facts.now + HORIZON:
+            break
+        at = facts._replace(now=until)
+        objection = next((one for rule in _WHEN if (one := rule(at)) is not None), None)
+        if objection is None:
+            inputs = {**first.inputs, "also": sorted(others)} if others else first.inputs
+            return Defer(first.rule, until, inputs)
+        if isinstance(objection, Skip):
+            return objection
+        if objection.until <= until:
+            break
+        until = objection.until
+        others |= {objection.rule} - {first.rule}
+    also = f" together with {', '.join(sorted(others))}" if others else ""
+    reason = f"no moment of the next {HORIZON.days} days is allowed by it{also}"
+    return Skip(first.rule, reason, {**first.inputs, "also": sorted(others)})
 
 
 def paused(facts: Facts) -> Defer | None:
@@ -65,8 +94,12 @@ def in_time(facts: Facts) -> Skip | None:
 
 def in_window(facts: Facts) -> Defer | None:
     """Nothing starts in the closed hours of the customer's day."""
-    opens = opening(facts.schedule.window, facts.now, facts.zone)
+    opens = _opening(facts.schedule.window, facts.now, facts.zone)
     return Defer("in_window", opens) if opens > facts.now else None
+
+
+_opening = lru_cache(maxsize=16_384)(opening)
+"""A batch shares its moment, and most of its customers their zones."""
 
 
 def _spoken(span: timedelta) -> str:
@@ -82,14 +115,28 @@ PAUSED_LOOK = timedelta(hours=1)
 
 COMMAND_LOOK = timedelta(minutes=10)
 
-RULES: tuple[Callable[[Facts], Decision | None], ...] = (
-    paused,
-    command_waits,
-    reachable,
-    has_template,
-    in_time,
-    has_sender,
-    in_window,
-)
-"""In this order: what is not to be decided yet, what makes a send impossible, then too late, then
-when."""
+Rule = Callable[[Facts], Defer | Skip | None]
+
+ORDER: dict[str, tuple[Rule, ...]] = {
+    "not yet": (paused, command_waits),
+    "impossible": (reachable, has_template),
+    "too late": (in_time,),
+    "no sender": (has_sender,),
+    "when": (collector, stricter_law, no_send_hours, in_window, apart, caps),
+}
+"""docs/gate.md tells it. What is not to be decided yet comes first: nothing is lost by waiting.
+Then what no waiting can mend, then what has waited too long. Whether there is a sender is a
+person's doing and no clock's, so it is looked at now and then. The rules that say when come last,
+and agree on one moment."""
+
+RULES = tuple(rule for rules in ORDER.values() for rule in rules)
+
+NOT_YET = frozenset(rule.__name__ for rule in ORDER["not yet"])
+"""What these put off is not recorded: the journal tells what was paused, and until when."""
+
+_WHEN = ORDER["when"]
+_BEFORE = RULES[: -len(_WHEN)]
+_SEND = Send()
+
+_ROUNDS = 4 * HORIZON.days
+"""Two rules that are never open together pass a day in two rounds."""

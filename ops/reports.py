@@ -143,6 +143,10 @@ def _send(state: str, data: dict[str, Any]) -> str:
     what = f"{data['schedule']} v{data['version']} step {data['step']} by {data['channel']}"
     if state == "started":
         return f"{what}: started, no word yet"
+    if state == "deferred":
+        often = f", {data['times']} times since" if data["times"] > 1 else ""
+        until = _when(datetime.fromisoformat(data["until"]))
+        return f"{what}: put off until {until} by {data['rule']}{often}"
     why = f" ({data['rule']}{': ' + data['detail'] if data['detail'] else ''})"
     text = f", template {data['template']} v{data['template_version']}" if data["template"] else ""
     return f"{what}: {state}{why}{text}"

@@ -1,11 +1,13 @@
 """Accounts, their plans and their clocks."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
 from domain.commands import PutAccount
+from domain.rules import Rules
 from storage.database import often
 
 
@@ -20,11 +22,26 @@ class Account(NamedTuple):
     test_now: datetime | None
     now: datetime
     """Business time: the database's clock, or the test account's own."""
+    kept_rules: str
+    """As JSON. Only who decides on a send reads them: a rule of a newer version must not keep the
+    account's commands from an older one."""
+    rules_version: int
 
+    @property
+    def rules(self) -> Rules:
+        return _read_rules(self.kept_rules)
+
+    @property
+    def clock(self) -> str:
+        """By which clock its business time goes."""
+        return "live" if self.test_now is None else "test"
+
+
+_read_rules = lru_cache(maxsize=4096)(Rules.model_validate_json)
 
 _ACCOUNT = """
     SELECT account, name, zone, country, language, email_from, sms_from, test_now,
-           coalesce(test_now, statement_timestamp())
+           coalesce(test_now, statement_timestamp()), CAST(rules AS text), rules_version
     FROM accounts WHERE account = :account
 """
 
@@ -66,9 +83,12 @@ def put_account(connection: Connection, put: PutAccount) -> None:
         text(
             """
             INSERT INTO accounts AS a
-                   (account, name, zone, country, language, email_from, sms_from, test_now)
+                   (account, name, zone, country, language, email_from, sms_from, test_now, rules,
+                    rules_version)
             VALUES (:account, :name, coalesce(:zone, 'UTC'), :country, coalesce(:language, 'en'),
-                    :email_from, :sms_from, :test_clock)
+                    :email_from, :sms_from, :test_clock,
+                    coalesce(CAST(:rules AS jsonb), '{}'),
+                    CASE WHEN CAST(:rules AS jsonb) IS NULL THEN 0 ELSE 1 END)
             ON CONFLICT (account) DO UPDATE SET
                    name = coalesce(:name, a.name),
                    zone = coalesce(:zone, a.zone),
@@ -77,21 +97,27 @@ def put_account(connection: Connection, put: PutAccount) -> None:
                    language = coalesce(:language, a.language),
                    email_from = coalesce(:email_from, a.email_from),
                    sms_from = coalesce(:sms_from, a.sms_from),
-                   test_now = coalesce(:test_clock, a.test_now)
+                   test_now = coalesce(:test_clock, a.test_now),
+                   rules = a.rules || coalesce(CAST(:rules AS jsonb), '{}'),
+                   rules_version = a.rules_version + CAST(
+                       a.rules || coalesce(CAST(:rules AS jsonb), '{}') <> a.rules AS int)
             """
         ),
-        put.model_dump(
-            include={
-                "account",
-                "name",
-                "zone",
-                "country",
-                "language",
-                "email_from",
-                "sms_from",
-                "test_clock",
-            }
-        ),
+        {
+            **put.model_dump(
+                include={
+                    "account",
+                    "name",
+                    "zone",
+                    "country",
+                    "language",
+                    "email_from",
+                    "sms_from",
+                    "test_clock",
+                }
+            ),
+            "rules": None if put.rules is None else put.rules.as_kept(),
+        },
     )
 
 

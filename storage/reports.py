@@ -89,6 +89,15 @@ def timeline(connection: Connection, account: str, name: str) -> Rows:
                        'worker', s.worker),
                    NULL, NULL, NULL, s.enrolment
             FROM started s WHERE s.account = :account AND s.customer = :customer
+            UNION ALL
+            SELECT d.recorded_at, d.first_at, 'send_deferred',
+                   d.decision || jsonb_build_object(
+                       'schedule', e.schedule, 'version', e.version, 'step', d.step + 1,
+                       'channel', d.channel, 'rule', d.rule, 'planned_at', d.planned_at,
+                       'until', d.until, 'times', d.times, 'last_at', d.last_at),
+                   NULL, NULL, NULL, d.enrolment
+            FROM enrolments e JOIN deferrals d USING (account, enrolment)
+            WHERE e.account = :account AND e.customer = :customer
         ) AS events ORDER BY recorded_at, n
         """,
         account=account,

@@ -109,6 +109,10 @@ def write_off(
                 DELETE FROM pending
                 WHERE account = :account AND enrolment = ANY(CAST(:enrolments AS bigint[]))
                 RETURNING *
+            ), messaged AS (
+                -- It may have been a message: what follows keeps apart from it.
+                UPDATE enrolments e SET messaged_at = :now, messaged_for = taken.planned_at
+                FROM taken WHERE e.account = taken.account AND e.enrolment = taken.enrolment
             )
             INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, detail,
                                planned_at, business_at, send, token, slot, attempts)

@@ -170,6 +170,9 @@ _PRUNE_ENROLMENTS = f"""
         DELETE FROM sends s USING old
         WHERE s.account = old.account AND s.enrolment = old.enrolment
         RETURNING s.send
+    ), undeferred AS (
+        DELETE FROM deferrals d USING old
+        WHERE d.account = old.account AND d.enrolment = old.enrolment
     ), marked AS (
         UPDATE upkeep SET pruned_send = newest
         FROM (SELECT max(send) AS newest FROM pruned) n WHERE newest > pruned_send

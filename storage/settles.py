@@ -157,7 +157,11 @@ _SETTLE = often(
             slot = CASE WHEN next_channel IS NOT NULL THEN e.slot END,
             held = CASE WHEN next_channel IS NOT NULL THEN e.held END,
             ended_at = CASE WHEN next_channel IS NULL THEN CAST(:now AS timestamptz) END,
-            end_reason = CASE WHEN next_channel IS NULL THEN 'completed' END
+            end_reason = CASE WHEN next_channel IS NULL THEN 'completed' END,
+            messaged_at = CASE WHEN state IN ('sent', 'unknown') THEN business_at
+                               ELSE e.messaged_at END,
+            messaged_for = CASE WHEN state IN ('sent', 'unknown') THEN planned_at
+                                ELSE e.messaged_for END
         FROM over
         WHERE e.ctid = over.tid AND over.state <> 'pending' AND over.live AND e.step = over.step
         RETURNING e.enrolment, e.slot, e.customer, e.step, e.held, next_channel, next_at, moved

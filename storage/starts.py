@@ -44,6 +44,14 @@ class Due(NamedTuple):
     language: str | None
     command_waits: bool
     """Looked at only while a queue of commands is paused, or where that put the send off."""
+    phone: str | None
+    country: str | None
+    messaged_at: datetime | None
+    """When the enrolment's last message went out, or may have; and when that one was due."""
+    messaged_for: datetime | None
+    recent: Sequence[tuple[str, str, str]] | None
+    """(moment, channel, reference) of the customer's messages, if asked for; None: there are none.
+    """
 
     @property
     def step(self) -> int:
@@ -68,6 +76,23 @@ class Skipped(NamedTuple):
     rule: str
     reason: str
     decision: str
+
+
+class Deferred(NamedTuple):
+    """One held send that a rule put off, and what is recorded of it (None: nothing)."""
+
+    held: Held
+    until: datetime
+    rule: str
+    decision: str | None
+
+
+class CountBack(NamedTuple):
+    """How far back messages are counted."""
+
+    since: datetime
+    settled_since: datetime | None
+    """Nothing later than `since` was settled before this, by machine time; None: not known."""
 
 
 def lock_due(
@@ -106,16 +131,24 @@ _LOCK_DUE = often(
 
 
 def read_due(
-    connection: Connection, account: str, channel: Channel, held: Sequence[Held]
+    connection: Connection,
+    account: str,
+    channel: Channel,
+    held: Sequence[Held],
+    count_back: CountBack | None = None,
 ) -> tuple[list[Due], Paused]:
-    """The facts of held sends, as committed now, and what is paused."""
+    """The facts of held sends, as committed now, and what is paused.
+
+    With `count_back` also each customer's recent messages, whichever schedule or slot they are of.
+    """
     rows = connection.execute(
-        _READ_DUE[channel],
+        _READ_DUE[channel, count_back is not None],
         {
             "account": account,
             "enrolments": numbers(one.enrolment for one in held),
             "customers": texts(one.customer for one in held),
             "again": any(one.deferred == "command_waits" for one in held),
+            **(count_back._asdict() if count_back is not None else {}),
         },
     ).all()
     due = [Due(held[number - 1], *facts) for number, *facts, _ in rows]
@@ -123,8 +156,25 @@ def read_due(
     return due, Paused(frozenset((scope, name) for scope, name in paused))
 
 
+# Those of an enrolment that ended before had started before. Without a bound on when they were
+# settled each look-up would ask every month of the ledger.
+_RECENT = """
+    (SELECT json_agg(json_build_array(m.at, m.channel, o.reference))
+     FROM enrolments o, LATERAL (
+         SELECT s.business_at AS at, s.channel FROM sends s
+         WHERE s.account = :account AND s.enrolment = o.enrolment
+           AND s.state IN ('sent', 'unknown') AND s.business_at > :since
+           AND s.settled_at >= coalesce(CAST(:settled_since AS timestamptz), '-infinity')
+         UNION ALL
+         SELECT s.business_at, s.channel FROM started s
+         WHERE s.account = :account AND s.enrolment = o.enrolment
+         OFFSET 0) m
+     WHERE o.account = :account AND o.customer = held.customer
+       AND (o.ended_at IS NULL OR o.ended_at > :since))
+"""
+
 _READ_DUE = {
-    channel: often(
+    (channel, counting): often(
         f"""
         SELECT held.number, e.schedule, e.version, e.reference, e.anchor_date, e.anchor_at,
                c."values" || e."values", c.name, c.{address}, c.zone, c.language,
@@ -133,6 +183,8 @@ _READ_DUE = {
                                  WHERE t.account = :account AND t.customer = held.customer
                                    AND t.state = 'waiting')
                     ELSE false END,
+               c.phone, c.country, e.messaged_at, e.messaged_for,
+               {_RECENT if counting else "NULL"},
                CASE held.number WHEN 1 THEN {PAUSED_HERE} END
         FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
                         json_array_elements_text(CAST(:customers AS json)))
@@ -144,6 +196,7 @@ _READ_DUE = {
         """
     )
     for channel, address in ((Channel.EMAIL, "email"), (Channel.SMS, "phone"))
+    for counting in (False, True)
 }
 
 
@@ -240,20 +293,51 @@ def skip(connection: Connection, account: str, skipped: Sequence[Skipped], now: 
     )
 
 
-def defer(connection: Connection, until: Sequence[tuple[Held, datetime, str]]) -> None:
-    """Move held sends to a later moment, each by a rule."""
-    held, due_ats, rules = zip(*until, strict=True)
+def defer(
+    connection: Connection, account: str, deferred: Sequence[Deferred], now: datetime
+) -> None:
+    """Move held sends to a later moment, each by a rule, and record why.
+
+    A rule that puts the same step off again keeps one record, with its first and its last time.
+    """
+    held, due_ats, rules, decisions = zip(*deferred, strict=True)
     connection.execute(
-        text(
-            "UPDATE pending p SET due_at = d.due_at, deferred = d.rule "
-            "FROM ROWS FROM (unnest(CAST(:tids AS tid[])), "
-            "                unnest(CAST(:due_ats AS timestamptz[])), "
-            "                json_array_elements_text(CAST(:rules AS json))) "
-            "AS d (tid, due_at, rule) "
-            "WHERE p.ctid = ANY(CAST(:tids AS tid[])) AND p.ctid = d.tid"
-        ),
-        {"tids": tids(held), "due_ats": moments(due_ats), "rules": texts(rules)},
+        _DEFER,
+        {
+            "account": account,
+            "now": now,
+            "tids": tids(held),
+            "due_ats": moments(due_ats),
+            "rules": texts(rules),
+            "decisions": texts(decisions),
+        },
     )
+
+
+_DEFER = text(
+    """
+    WITH d AS MATERIALIZED (
+        SELECT * FROM ROWS FROM (
+            unnest(CAST(:tids AS tid[])),
+            unnest(CAST(:due_ats AS timestamptz[])),
+            json_array_elements_text(CAST(:rules AS json)),
+            json_array_elements_text(CAST(:decisions AS json)))
+        AS d (tid, due_at, rule, decision)
+    ), put_off AS (
+        UPDATE pending p SET due_at = d.due_at, deferred = d.rule FROM d
+        WHERE p.ctid = ANY(CAST(:tids AS tid[])) AND p.ctid = d.tid
+        RETURNING p.*, d.decision
+    )
+    INSERT INTO deferrals AS r (account, enrolment, step, rule, customer, channel, planned_at,
+                                decision, until, first_at, last_at)
+    SELECT account, enrolment, step, deferred, customer, channel, planned_at,
+           CAST(decision AS jsonb), due_at, :now, :now
+    FROM put_off WHERE decision IS NOT NULL
+    ON CONFLICT (account, enrolment, step, rule) DO UPDATE SET
+        decision = excluded.decision, until = excluded.until, planned_at = excluded.planned_at,
+        channel = excluded.channel, last_at = excluded.last_at, times = r.times + 1
+    """
+)
 
 
 def tids(held: Iterable[Held]) -> str:

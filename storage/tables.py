@@ -78,6 +78,20 @@ accounts = Table(
         comment="its zone has changed: customers after this one are still to be planned by the "
         "new one",
     ),
+    Column(
+        "rules",
+        JSONB,
+        nullable=False,
+        server_default=EMPTY,
+        comment="the account's choices: domain/rules.py",
+    ),
+    Column(
+        "rules_version",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="counts their changes; the journal has each",
+    ),
     Index("accounts_replan_idx", "account", postgresql_where=text("replan_after IS NOT NULL")),
 )
 
@@ -188,6 +202,8 @@ enrolments = Table(
     Column("ended_at", Moment),
     Column("end_reason", Text),
     Column("created_at", Moment, nullable=False, server_default=NOW),
+    Column("messaged_at", Moment, comment="when its last message went out, or may have"),
+    Column("messaged_for", Moment, comment="when that one was due by the schedule"),
     PrimaryKeyConstraint("account", "enrolment"),
     # What pending refers to: a live enrolment of this very slot.
     UniqueConstraint("account", "enrolment", "slot"),
@@ -248,6 +264,27 @@ pending = Table(
         "planned_at",
         postgresql_where=text("deferred IN ('paused', 'command_waits')"),
     ),
+)
+
+# Why a send came later than planned: one row for each rule that put it off, however often it did.
+# Without a key to enrolments, as the ledger.
+deferrals = Table(
+    "deferrals",
+    metadata,
+    account_id(),
+    Column("enrolment", BigInteger, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("planned_at", Moment, nullable=False),
+    Column("decision", JSONB, nullable=False, comment="of the last time; no personal data"),
+    Column("until", Moment, nullable=False, comment="to when, the last time"),
+    Column("first_at", Moment, nullable=False, comment="business time"),
+    Column("last_at", Moment, nullable=False, comment="business time"),
+    Column("times", Integer, nullable=False, server_default="1"),
+    Column("recorded_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    PrimaryKeyConstraint("account", "enrolment", "step", "rule"),
 )
 
 # No foreign keys: a started send outlives the slot that it started under.

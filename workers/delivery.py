@@ -5,19 +5,22 @@ start (under the slot's lock) → gate (domain/gate.py) → render (workers/rend
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from config.machine_time import Deadline
+from domain.caps import Recent
 from domain.decision import Decision, Defer, Facts, Send, Skip
-from domain.gate import command_waits, decide
+from domain.gate import NOT_YET, command_waits, decide
 from domain.journey import Status
+from domain.law import laws_for
 from domain.message import Answer, Channel, Message, Result
+from domain.places import places
 from domain.planning import zone_of
+from domain.record import Versions, record_of
 from domain.switch import Paused
 from storage import customers, definitions, enrolments, starts
 from storage.accounts import Account, read_account
@@ -25,7 +28,7 @@ from storage.database import Connection, Engine, reading
 from storage.definitions import TemplateVersion, newest_templates
 from storage.installation import recipient_hash
 from storage.settles import Flight
-from storage.starts import Due
+from storage.starts import CountBack, Due
 from workers.desk import Desk
 from workers.fence import Fence
 from workers.planning import advance_of
@@ -38,6 +41,9 @@ START_AT_MOST = 200
 
 HAND_OVER_SECONDS = 30
 """From before a start is asked for to the last byte that may go out, and its lease."""
+
+_CLOCK_STEPS = timedelta(days=1)
+"""As far as a database's clock is ever set."""
 
 
 class Started(NamedTuple):
@@ -144,12 +150,12 @@ def _start(
         held = starts.lock_due(connection, account_id, channel, account.now, limit, seen)
         if not held:
             return None
-        due, paused = starts.read_due(connection, account_id, channel, held)
+        due, paused = starts.read_due(connection, account_id, channel, held, _count_back(account))
         if paused.sends_nothing_by(channel):
             return None
         decided = _decide(connection, account, channel, due, paused)
         _skip(connection, account, [one for one in decided if isinstance(one.decision, Skip)])
-        _defer(connection, [one for one in decided if isinstance(one.decision, Defer)])
+        _defer(connection, account, [one for one in decided if isinstance(one.decision, Defer)])
         passed = [one for one in decided if isinstance(one.decision, Send)]
         return Batch(account, _take(delivery, connection, account, passed, token))
 
@@ -161,10 +167,18 @@ class Decided(NamedTuple):
     facts: Facts
     template: TemplateVersion | None
     decision: Decision
+    record: str
+    """Of the decision, as JSON."""
 
-    @property
-    def record(self) -> str:
-        return _record(self.due.schedule, self.due.version, self.facts.zone.key)
+
+def _count_back(account: Account) -> CountBack | None:
+    back = account.rules.counts_back
+    if back is None:
+        return None
+    since = account.now - back
+    # A live account's business time is the clock that the ledger is settled by, give or take a
+    # stepped clock; a test account's is not.
+    return CountBack(since, None if account.test_now else since - _CLOCK_STEPS)
 
 
 def _decide(
@@ -181,10 +195,13 @@ def _decide(
         if template.definition.channel is channel
     }
     sender = sender_of(account, channel)
+    rules, purposes = account.rules, account.rules.purposes
+    counts, going = rules.counts_back is not None, Recents()
     decided = []
     for one in due:
         schedule = schedules[one.schedule, one.version]
         step = schedule.steps[one.held.step]
+        template = templates.get(step.template)
         facts = Facts(
             now=account.now,
             due_at=one.held.planned_at,
@@ -192,14 +209,46 @@ def _decide(
             step=step,
             zone=zone_of(one.zone, schedule, account.zone),
             recipient=one.recipient,
-            template_exists=step.template in templates,
+            template_exists=template is not None,
             sender=sender,
             paused=paused.has_template(step.template),
             command_waits=one.command_waits
             and (paused.applies_not_all or one.held.deferred == command_waits.__name__),
+            rules=rules,
+            reference=one.reference,
+            places=places(one.zone, one.phone, one.country) if rules.look_at_places else (),
+            laws=laws_for(one.phone, one.country, channel, purposes) if purposes else (),
+            recent=going.before(one) if counts else (),
+            messaged_at=one.messaged_at,
+            messaged_for=one.messaged_for,
         )
-        decided.append(Decided(one, facts, templates.get(step.template), decide(facts)))
+        decision = decide(facts)
+        if counts and isinstance(decision, Send):
+            going.add(one, Recent(account.now, channel.value, one.reference))
+        versions = Versions(one.schedule, one.version, account.rules_version, account.clock)
+        record = record_of(decision, facts, versions, template.version if template else None)
+        decided.append(Decided(one, facts, template, decision, record))
     return decided
+
+
+class Recents:
+    """Each customer's recent messages: those in the tables, and those of this very batch."""
+
+    def __init__(self) -> None:
+        self._going: dict[str, tuple[Recent, ...]] = {}
+
+    def before(self, due: Due) -> tuple[Recent, ...]:
+        """What counts against a send that is due."""
+        kept = tuple(
+            Recent(datetime.fromisoformat(at), channel, reference)
+            for at, channel, reference in due.recent or ()
+        )
+        return kept + self._going.get(due.held.customer, ())
+
+    def add(self, due: Due, message: Recent) -> None:
+        """It starts: those of the same customer that come after it in the batch count it."""
+        name = due.held.customer
+        self._going[name] = (*self._going.get(name, ()), message)
 
 
 def sender_of(account: Account, channel: Channel) -> str | None:
@@ -221,14 +270,19 @@ def _skip(connection: Connection, account: Account, decided: list[Decided]) -> N
         enrolments.advance(connection, account.account, advances, account.now)
 
 
-def _defer(connection: Connection, decided: list[Decided]) -> None:
-    until = [
-        (one.due.held, one.decision.until, one.decision.rule)
+def _defer(connection: Connection, account: Account, decided: list[Decided]) -> None:
+    deferred = [
+        starts.Deferred(
+            one.due.held,
+            one.decision.until,
+            one.decision.rule,
+            None if one.decision.rule in NOT_YET else one.record,
+        )
         for one in decided
         if isinstance(one.decision, Defer)
     ]
-    if until:
-        starts.defer(connection, until)
+    if deferred:
+        starts.defer(connection, account.account, deferred, account.now)
 
 
 def _take(
@@ -270,12 +324,6 @@ def _set_statuses(connection: Connection, account: Account, passed: list[Decided
             slots.setdefault(one.facts.step.sets_status, []).append(one.due.held.slot)
     for status, whose in slots.items():
         customers.set_status(connection, account.account, whose, status)
-
-
-@lru_cache(maxsize=4096)
-def _record(schedule: str, version: int, zone: str) -> str:
-    """What was decided on, beside the row's own planned_at and business_at; no personal data."""
-    return json.dumps({"schedule": schedule, "version": version, "zone": zone})
 
 
 def _render(

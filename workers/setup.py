@@ -1,5 +1,7 @@
 """Set-up commands: accounts, schedules and templates."""
 
+import json
+
 from domain.commands import (
     Command,
     CommandState,
@@ -77,7 +79,12 @@ def _put_account(
     accounts.put_account(connection, command)
     accounts.put_plan(connection, command)
     changed = sorted(command.model_fields_set - set(Envelope.model_fields))
-    return Entry(None, "account_put", {"changed": changed}, seq)
+    data: dict[str, object] = {"changed": changed}
+    if command.rules is not None:
+        put = accounts.read_account(connection, command.account)
+        assert put is not None, "it has just been put"
+        data |= {"rules": json.loads(put.kept_rules), "rules_version": put.rules_version}
+    return Entry(None, "account_put", data, seq)
 
 
 def _put_template(connection: Connection, command: PutTemplate, seq: int) -> Entry:

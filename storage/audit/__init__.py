@@ -7,6 +7,7 @@ snapshot shows it before or after, never between: what is found is wrong, not in
 from sqlalchemy import Connection, text
 
 from storage.audit.duplicates import DUPLICATES
+from storage.audit.explained import EXPLAINED
 from storage.audit.inbox import COMMANDS, OUTCOMES, ROWS
 from storage.audit.lost import NOTHING_LOST
 from storage.audit.model import Check, CheckResult, Violation
@@ -29,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     *BOOKKEEPING,
     *ROWS,
     *SWITCHES,
+    *EXPLAINED,
 )
 
 SHOWN_AT_MOST = 100

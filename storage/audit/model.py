@@ -17,7 +17,7 @@ class Check:
     """One question to the database, and the statement that finds whatever answers it badly."""
 
     guarantee: str
-    """G1 to G7 of the design, or `bookkeeping`."""
+    """G1 to G9 of the design, or `bookkeeping`."""
     name: str
     question: str
     """In plain words; yes is good."""

@@ -45,7 +45,9 @@ _BELONGS = """
                   coalesce('is of customer ' || e.customer, 'does not exist')) AS detail
     FROM (SELECT account, customer, enrolment, step, 'the ledger' AS held_by FROM sends
           UNION ALL
-          SELECT account, customer, enrolment, step, 'started' FROM started) r
+          SELECT account, customer, enrolment, step, 'started' FROM started
+          UNION ALL
+          SELECT account, customer, enrolment, step, 'deferrals' FROM deferrals) r
     LEFT JOIN enrolments e ON e.account = r.account AND e.enrolment = r.enrolment
     WHERE e.customer IS DISTINCT FROM r.customer
 """

@@ -240,6 +240,9 @@ BREAKS: dict[str, Break] = {
     "belongs_to_enrolment": Break(
         "abe", "UPDATE sends SET customer = 'abe' WHERE customer = 'ann' AND step = 0"
     ),
+    "put_off_unexplained": Break(
+        "ann", "UPDATE pending SET deferred = 'caps' WHERE customer = 'ann'"
+    ),
 }
 
 

@@ -1,0 +1,79 @@
+"""Hours of the day in which something is allowed, at one place or at several at once."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from domain.planning import moment, opening
+from domain.schedule import Weekday, Window
+
+HORIZON = timedelta(days=400)
+"""As far ahead as an allowed moment is looked for: every weekday, holiday and clock of a year."""
+
+_DAY = timedelta(days=1)
+_SOON = timedelta(days=8)
+
+
+@dataclass(frozen=True, eq=False)
+class Hours:
+    """The windows of a day, any of which allows it. Told apart by identity, which is quick."""
+
+    windows: tuple[Window, ...]
+    closed_on_holidays_of: str | None = None
+    """A country, on whose public holidays nothing is allowed."""
+
+
+def window(
+    opens: time, until: time | None, weekdays: frozenset[Weekday] = frozenset(Weekday)
+) -> Window:
+    """One window, by its fields' names here."""
+    return Window.model_validate({"from": opens, "until": until, "weekdays": weekdays})
+
+
+@lru_cache(maxsize=16_384)
+def first_allowed(hours: Hours, zones: tuple[ZoneInfo, ...], at: datetime) -> datetime | None:
+    """The first moment from `at` on that lies in the hours in every zone; None: there is none.
+
+    A batch shares its moment, so most of its sends find the answer here.
+    """
+    soon = _search(hours, zones, at, at + _SOON)
+    return soon if soon is not None else _later(hours, zones, (at + _SOON).date())
+
+
+@lru_cache(maxsize=1024)
+def _later(hours: Hours, zones: tuple[ZoneInfo, ...], day: date) -> datetime | None:
+    # Places on opposite sides of the world: looked for once a day, for it is a long way.
+    first = datetime.combine(day, time(0), UTC)
+    return _search(hours, zones, first, first + HORIZON)
+
+
+def _search(
+    hours: Hours, zones: tuple[ZoneInfo, ...], at: datetime, until: datetime
+) -> datetime | None:
+    while at <= until:
+        later = max(_opens(hours, at, zone) for zone in zones)
+        if later == at:
+            return at
+        at = later
+    return None
+
+
+def _opens(hours: Hours, at: datetime, zone: ZoneInfo) -> datetime:
+    while True:
+        at = min(opening(each, at, zone) for each in hours.windows)
+        day = at.astimezone(zone).date()
+        if hours.closed_on_holidays_of is None or not _is_holiday(hours.closed_on_holidays_of, day):
+            return at
+        at = moment(datetime.combine(day + _DAY, time(0)), zone)
+
+
+def _is_holiday(country: str, day: date) -> bool:
+    return day in _holidays(country, day.year)
+
+
+@lru_cache(maxsize=1024)
+def _holidays(country: str, year: int) -> frozenset[date]:
+    import holidays  # noqa: PLC0415 - a hundred milliseconds, for the few who need it
+
+    return frozenset(holidays.country_holidays(country, years=year))

@@ -1,0 +1,59 @@
+"""What is recorded of a decision: by which rule, on what, by which versions and clock."""
+
+import json
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from domain.decision import Decision, Facts, Send
+from domain.law import LAW_VERSION
+
+
+class Versions(NamedTuple):
+    """Of all that a decision was made by. The clock is `live`, or a test account's own."""
+
+    schedule: str
+    version: int
+    rules: int
+    clock: str
+
+
+def record_of(
+    decision: Decision, facts: Facts, versions: Versions, template: int | None = None
+) -> str:
+    """JSON, beside the row's own planned_at and business_at; no personal data.
+
+    What is sent is the common case: its record is the same text for most of a batch.
+    """
+    places = facts.places if facts.rules.look_at_places else ()
+    recent = len(facts.recent) if facts.rules.counts_back is not None else None
+    if isinstance(decision, Send):
+        names = tuple(zone.key for zone in places)
+        laws = tuple(law.name for law in facts.laws)
+        return _sent(versions, facts.zone.key, names, laws, recent)
+    said = _decided(versions, facts.zone.key, decision.rule)
+    said |= {"template": facts.step.template, "template_version": template, **decision.inputs}
+    if recent is not None:
+        said["recent"] = recent
+    return json.dumps(said)
+
+
+@lru_cache(maxsize=16_384)
+def _sent(
+    versions: Versions,
+    zone: str,
+    places: tuple[str, ...],
+    laws: tuple[str, ...],
+    recent: int | None,
+) -> str:
+    said = _decided(versions, zone, Send().rule)
+    if places:
+        said["places"] = places
+    if laws:
+        said |= {"laws": laws, "law_version": LAW_VERSION}
+    if recent is not None:
+        said["recent"] = recent
+    return json.dumps(said)
+
+
+def _decided(versions: Versions, zone: str, rule: str) -> dict[str, Any]:
+    return {"rule": rule, **versions._asdict(), "zone": zone}

@@ -1,0 +1,98 @@
+"""An account's rules: what its messages keep to besides its schedules, each by its name."""
+
+from datetime import time, timedelta
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+
+from domain.caps import Cap
+from domain.hours import Hours, window
+from domain.law import LONGEST_LAW_PERIOD, Purpose
+
+
+class NoSendHours(BaseModel):
+    """Hours of the customer's day in which nothing starts; they may go over midnight."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    begin: time = Field(alias="from")
+    until: time
+
+    @model_validator(mode="after")
+    def _leaves_some_hours(self) -> Self:
+        if self.begin.tzinfo is not None or self.until.tzinfo is not None:
+            raise ValueError("has an hour with an offset: hours are local, such as 20:00")
+        if self.begin == self.until:
+            raise ValueError(
+                f"is from {self.begin:%H:%M} until {self.until:%H:%M}, which is the whole day: "
+                "pause the account instead, or give another hour"
+            )
+        return self
+
+    @cached_property
+    def allowed(self) -> Hours:
+        """The hours that are left."""
+        if self.until < self.begin:
+            return Hours((window(self.until, self.begin),))
+        before = (window(time(0), self.begin),) if self.begin > time(0) else ()
+        after = (window(self.until, None),)
+        return Hours((*before, *after))
+
+
+class Rules(BaseModel):
+    """The rules that are an account's own choice. Those that make a send impossible always hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    collector: bool = False
+    """12 CFR 1006.6(b)(1): 08:00 to 21:00 in every zone that the customer may be in."""
+    stricter_law: bool | frozenset[Purpose] = False
+    """Jurisdictions stricter than the schedule, for messages of these kinds; true: of all."""
+    no_send_hours: NoSendHours | None = None
+    caps: Annotated[tuple[Cap, ...], Field(max_length=20)] = ()
+    apart: bool = True
+    """The messages of one enrolment keep apart when they are late."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _every_rule_is_known(cls, given: Any) -> Any:
+        unknown = sorted(set(given) - set(cls.model_fields)) if isinstance(given, dict) else []
+        if unknown:
+            raise ValueError(
+                f"has no rule {', '.join(map(str, unknown))}: the rules that can be turned on and "
+                f"off are {', '.join(cls.model_fields)}"
+            )
+        return given
+
+    @field_serializer("stricter_law")
+    def _in_order(self, kinds: bool | frozenset[Purpose]) -> bool | list[Purpose]:  # noqa: FBT001
+        return kinds if isinstance(kinds, bool) else sorted(kinds)
+
+    def as_kept(self) -> str:
+        """The rules that were given, as JSON; the others are left as they are."""
+        return self.model_dump_json(by_alias=True, exclude_unset=True)
+
+    @cached_property
+    def purposes(self) -> frozenset[Purpose]:
+        """The kinds of messages whose laws count."""
+        if isinstance(self.stricter_law, bool):
+            return frozenset(Purpose) if self.stricter_law else frozenset()
+        return self.stricter_law
+
+    @cached_property
+    def look_at_places(self) -> bool:
+        return self.collector or bool(self.purposes)
+
+    @cached_property
+    def least_cap(self) -> int:
+        """With fewer recent messages than this, no cap is full."""
+        return min((cap.at_most for cap in self.caps), default=0)
+
+    @cached_property
+    def counts_back(self) -> timedelta | None:
+        """How far back messages are counted; None: nothing counts them."""
+        periods = [cap.period for cap in self.caps]
+        if self.purposes:
+            periods.append(LONGEST_LAW_PERIOD)
+        return max(periods, default=None)

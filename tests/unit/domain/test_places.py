@@ -1,0 +1,78 @@
+"""Where a customer may be, by its record."""
+
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+import phonenumbers
+import pytest
+from phonenumbers.timezone import time_zones_for_number
+
+from domain.country_zones import zones_of_country
+from domain.law import Purpose, laws_for
+from domain.places import places
+
+
+def names(zone: str | None, phone: str | None, country: str | None) -> set[str]:
+    return {place.key for place in places(zone, phone, country)}
+
+
+@pytest.mark.parametrize(
+    ("zone", "phone", "country", "expected"),
+    [
+        ("America/New_York", "+12125550123", "US", {"America/New_York"}),
+        ("America/New_York", "+14155550123", "US", {"America/New_York", "America/Los_Angeles"}),
+        ("America/New_York", "+18005550199", None, {"America/New_York"}),
+        ("America/New_York", None, "FR", {"America/New_York", "Europe/Paris"}),
+        (None, "+14155550123", None, {"America/Los_Angeles"}),
+        (None, None, "DE", {"Europe/Berlin", "Europe/Busingen"}),
+        (None, None, None, set()),
+    ],
+)
+def test_all_that_the_record_points_to_counts_unless_it_says_the_same_less_exactly(
+    zone: str | None, phone: str | None, country: str | None, expected: set[str]
+) -> None:
+    assert names(zone, phone, country) == expected
+
+
+def test_country_alone_is_all_of_its_zones() -> None:
+    assert {"America/New_York", "America/Los_Angeles", "Pacific/Honolulu"} < names(None, None, "US")
+    assert {"America/Los_Angeles", "Pacific/Honolulu"} < names(None, "+14155550123", "US")
+
+
+@pytest.mark.parametrize(
+    "number", ["+12125550123", "+493012345678", "+61412345678", "+442071234567"]
+)
+def test_number_is_where_its_library_says(number: str) -> None:
+    found = time_zones_for_number(phonenumbers.parse(number))
+    assert names(None, number, None) == set(found)
+
+
+def test_country_zones_are_those_of_the_locked_database() -> None:
+    """An upgrade of tzdata that changes the table is an upgrade of domain/country_zones.py."""
+    table: dict[str, set[str]] = {}
+    text = files("tzdata").joinpath("zoneinfo", "zone.tab").read_text("utf-8")
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            country, _, zone = line.split("\t")[:3]
+            table.setdefault(country, set()).add(zone)
+    assert {country: set(zones_of_country(country)) for country in table} == table
+    assert all(ZoneInfo(zone) for zones in table.values() for zone in zones)
+
+
+@pytest.mark.parametrize(
+    ("phone", "country", "channel", "purposes", "laws"),
+    [
+        ("+13055550123", None, "sms", {Purpose.MARKETING}, ["US", "US-FL"]),
+        ("+12125550123", "US", "sms", set(Purpose), ["US"]),
+        ("+33612345678", None, "sms", {Purpose.MARKETING}, ["FR"]),
+        ("+33612345678", "US", "sms", {Purpose.MARKETING}, ["US", "FR"]),
+        ("+13055550123", "US", "email", {Purpose.MARKETING}, []),
+        ("+13055550123", "US", "sms", {Purpose.COLLECTION}, []),
+        (None, None, "sms", {Purpose.MARKETING}, []),
+    ],
+)
+def test_law_is_that_of_the_number_and_of_the_country(
+    phone: str | None, country: str | None, channel: str, purposes: set[Purpose], laws: list[str]
+) -> None:
+    found = laws_for(phone, country, channel, frozenset(purposes))
+    assert [law.name for law in found] == laws
