@@ -220,6 +220,8 @@ class JourneyMachine(RuleBasedStateMachine):
             email_from="Acme <billing@acme.example>",
             sms_from="Acme",
             test_clock=OPENED_AT,
+            # The model sends what is late at once; tests/unit/workers/test_policy.py has the rule.
+            rules={"apart": False},
         )
         for name, definition in TEMPLATES.items():
             layby.must("put_template", template=name, definition=definition)
