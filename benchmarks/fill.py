@@ -14,6 +14,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from benchmarks.ground import url_of
+from benchmarks.rules import Midday, midday
 from ops.installation import Installation
 from workers.intake import accept_raw
 from workers.lifecycle import apply_waiting
@@ -26,7 +27,9 @@ _STEPS = 200
 _numbers = count(1)
 
 
-def set_up(installation: Installation, account: str) -> None:
+def set_up(
+    installation: Installation, account: str, rules: Mapping[str, Any] | None = None
+) -> None:
     """A live account with room for everyone; its schedule has a step for every second."""
     steps = [
         {"offset": f"PT{step}S", "channel": "email", "template": "due_soon"}
@@ -38,6 +41,7 @@ def set_up(installation: Installation, account: str) -> None:
             "name": "Sample Energy",
             "active_limit": 10_000_000,
             "email_from": "Sample Energy <billing@sample.example>",
+            "rules": rules or {},
         },
         {
             "kind": "put_template",
@@ -64,12 +68,22 @@ def enrol(
     *,
     due_in: str,
     enrolments: int = 1,
+    rules: Mapping[str, Any] | None = None,
 ) -> None:
-    """Active customers of each account, with as many pending sends each; `due_in` an interval."""
+    """Active customers of each account, with as many pending sends each; `due_in` an interval.
+
+    With `rules` they live where it is the middle of the day.
+    """
     for account in accounts:
-        set_up(installation, account)
+        set_up(installation, account, rules)
+    places = midday() if rules else Midday([], [])
     with ThreadPoolExecutor(os.cpu_count()) as together:
-        numbers = {"customers": customers, "enrolments": enrolments, "due_in": due_in}
+        numbers: dict[str, Any] = {
+            "customers": customers,
+            "enrolments": enrolments,
+            "due_in": due_in,
+        }
+        numbers |= places._asdict()
         list(together.map(lambda account: _enrol(installation, account, numbers), accounts))
     with psycopg.connect(url_of(installation), autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
@@ -93,9 +107,11 @@ def make_due(installation: Installation) -> None:
 
 _FILL: tuple[LiteralString, ...] = (
     """
-    INSERT INTO customers (account, customer, place, name, email, language, "values")
+    INSERT INTO customers (account, customer, place, name, email, language, zone, country, "values")
     SELECT %(account)s, 'c-' || n, 'active', 'Isla Merrick ' || n, 'c-' || n || '@inbox.example',
-           'en', jsonb_build_object('invoice', 'INV-' || n, 'amount', (n %% 900 + 9.99)::text,
+           'en', (%(zones)s::text[])[1 + n %% nullif(cardinality(%(zones)s::text[]), 0)],
+           (%(countries)s::text[])[1 + n %% nullif(cardinality(%(countries)s::text[]), 0)],
+           jsonb_build_object('invoice', 'INV-' || n, 'amount', (n %% 900 + 9.99)::text,
                                     'currency', 'EUR', 'due_date', '2027-03-05')
     FROM generate_series(1, %(customers)s) AS n
     """,

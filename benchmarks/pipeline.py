@@ -6,8 +6,9 @@ each on a schedule whose every step is due already: settling one plans the next,
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import psycopg
 
@@ -22,9 +23,11 @@ _BEGINS_WITHIN_SECONDS = 60
 _WARM_UP_SECONDS = 2.0
 
 
-def fill(installation: Installation, customers: int) -> None:
+def fill(
+    installation: Installation, customers: int, rules: Mapping[str, Any] | None = None
+) -> None:
     """All accounts' customers, due since an hour."""
-    enrol(installation, ACCOUNTS, customers // len(ACCOUNTS), due_in="-1 hour")
+    enrol(installation, ACCOUNTS, customers // len(ACCOUNTS), due_in="-1 hour", rules=rules)
 
 
 class Pipeline:

@@ -1,6 +1,7 @@
-"""`limit`, `pipeline` at three start sizes and `plain_worker`, one after another in each round."""
+"""`limit`, `pipeline` at three start sizes and with every rule on, `plain_worker`: by turns."""
 
 from collections.abc import Collection
+from contextlib import ExitStack
 from statistics import median
 from typing import Protocol
 
@@ -9,11 +10,16 @@ from benchmarks.ground import Ground, url_of
 from benchmarks.limit import Limit
 from benchmarks.pipeline import Pipeline, fill
 from benchmarks.plain_worker import PlainWorker
+from benchmarks.rules import every_rule
 from benchmarks.sizes import Size
 
-FIGURES = ("limit", "pipeline", "pipeline_50", "pipeline_1000", "plain_worker")
+FIGURES = ("limit", "pipeline", "pipeline_50", "pipeline_1000", "pipeline_rules", "plain_worker")
 _START_SIZES = {"pipeline_50": 50, "pipeline": 200, "pipeline_1000": 1000}
-_GOALS = {"pipeline": "≥ 0.35; ≥ 20 times plain_worker", "pipeline_1000": "≥ 0.5"}
+_GOALS = {
+    "pipeline": "≥ 0.35; ≥ 20 times plain_worker",
+    "pipeline_1000": "≥ 0.5",
+    "pipeline_rules": "≥ 0.35",
+}
 _UNIT = "sends/s"
 
 
@@ -40,7 +46,8 @@ def measure(ground: Ground, size: Size, wanted: Collection[str]) -> dict[str, Fi
 
 
 def _rates(ground: Ground, size: Size, wanted: Collection[str]) -> dict[str, list[float]]:
-    with ground.installation("throughput") as installation:
+    with ExitStack() as stack:
+        installation = stack.enter_context(ground.installation("throughput"))
         contenders: dict[str, Contender] = {
             "limit": Limit(url_of(installation), size.raw_rows),
             **{
@@ -51,6 +58,10 @@ def _rates(ground: Ground, size: Size, wanted: Collection[str]) -> dict[str, lis
         }
         if len(contenders) > 1:
             fill(installation, size.customers)
+        if "pipeline_rules" in wanted:
+            ruled = stack.enter_context(ground.installation("rules"))
+            fill(ruled, size.customers, every_rule())
+            contenders["pipeline_rules"] = Pipeline(ruled, _START_SIZES["pipeline"])
         if "plain_worker" in wanted:
             contenders["plain_worker"] = PlainWorker(installation, size.plain_sends)
         rates: dict[str, list[float]] = {name: [] for name in contenders}

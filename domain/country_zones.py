@@ -3,12 +3,19 @@
 A test holds it equal to the table of the locked `tzdata`: an upgrade shows what has changed.
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 
 def zones_of_country(country: str | None) -> tuple[str, ...]:
     """The names of all zones that a country lies in; none of one that is not known."""
     return _table().get(country, ()) if country is not None else ()
+
+
+def all_zones() -> Iterator[tuple[str, str]]:
+    """Every zone of every country, as (country, zone)."""
+    for country, zones in _table().items():
+        yield from ((country, zone) for zone in zones)
 
 
 @cache

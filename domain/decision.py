@@ -34,7 +34,9 @@ class Facts(NamedTuple):
     laws: tuple[Law, ...] = ()
     """That this send is under, if the account asks for them."""
     recent: tuple[Recent, ...] = ()
-    """The customer's other messages, if something counts them."""
+    """The customer's other messages, where there are enough to fill a cap."""
+    messages: int = 0
+    """How many other messages the customer has had, as far back as something counts them."""
     messaged_at: datetime | None = None
     """When the last message of this enrolment went out, or may have."""
     messaged_for: datetime | None = None

@@ -99,7 +99,7 @@ def in_window(facts: Facts) -> Defer | None:
 
 
 _opening = lru_cache(maxsize=16_384)(opening)
-"""A batch shares its moment, and most of its customers their zones."""
+"""A batch shares its moment, and its customers their zones."""
 
 
 def _spoken(span: timedelta) -> str:

@@ -17,7 +17,7 @@ _SOON = timedelta(days=8)
 
 @dataclass(frozen=True, eq=False)
 class Hours:
-    """The windows of a day, any of which allows it. Told apart by identity, which is quick."""
+    """The windows of a day, any of which allows it, to the minute. Told apart by identity."""
 
     windows: tuple[Window, ...]
     closed_on_holidays_of: str | None = None
@@ -31,12 +31,21 @@ def window(
     return Window.model_validate({"from": opens, "until": until, "weekdays": weekdays})
 
 
-@lru_cache(maxsize=16_384)
 def first_allowed(hours: Hours, zones: tuple[ZoneInfo, ...], at: datetime) -> datetime | None:
-    """The first moment from `at` on that lies in the hours in every zone; None: there is none.
+    """The first moment from `at` on that lies in the hours in every zone; None: there is none."""
+    minute = minute_of(at)
+    opens = _first_allowed(hours, zones, minute)
+    return at if opens == minute else opens
 
-    A batch shares its moment, so most of its sends find the answer here.
-    """
+
+@lru_cache(maxsize=256)
+def minute_of(at: datetime) -> datetime:
+    """The beginning of the minute: hours and clocks change on whole ones, so it answers for all."""
+    return at.replace(second=0, microsecond=0)
+
+
+@lru_cache(maxsize=16_384)
+def _first_allowed(hours: Hours, zones: tuple[ZoneInfo, ...], at: datetime) -> datetime | None:
     soon = _search(hours, zones, at, at + _SOON)
     return soon if soon is not None else _later(hours, zones, (at + _SOON).date())
 

@@ -182,5 +182,3 @@ LAW_VERSION = _CHECKED.isoformat()
 """Recorded with each decision that looked here."""
 
 _LONGEST_PREFIX = max(len(prefix) for law in LAWS for prefix in law.prefixes)
-
-LONGEST_LAW_PERIOD = max(cap.period for law in LAWS for cap in law.caps)

@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from domain.decision import Decision, Facts, Send
 from domain.law import LAW_VERSION
@@ -24,13 +25,11 @@ def record_of(
 
     What is sent is the common case: its record is the same text for most of a batch.
     """
-    places = facts.places if facts.rules.look_at_places else ()
-    recent = len(facts.recent) if facts.rules.counts_back is not None else None
+    recent = None if facts.rules.counting[facts.step.channel] is None else facts.messages
     if isinstance(decision, Send):
-        names = tuple(zone.key for zone in places)
         laws = tuple(law.name for law in facts.laws)
-        return _sent(versions, facts.zone.key, names, laws, recent)
-    said = _decided(versions, facts.zone.key, decision.rule)
+        return _sent(versions, facts.zone, facts.places, laws, recent)
+    said = _decided(versions, facts.zone, decision.rule)
     said |= {"template": facts.step.template, "template_version": template, **decision.inputs}
     if recent is not None:
         said["recent"] = recent
@@ -40,14 +39,14 @@ def record_of(
 @lru_cache(maxsize=16_384)
 def _sent(
     versions: Versions,
-    zone: str,
-    places: tuple[str, ...],
+    zone: ZoneInfo,
+    places: tuple[ZoneInfo, ...],
     laws: tuple[str, ...],
     recent: int | None,
 ) -> str:
     said = _decided(versions, zone, Send().rule)
     if places:
-        said["places"] = places
+        said["places"] = [place.key for place in places]
     if laws:
         said |= {"laws": laws, "law_version": LAW_VERSION}
     if recent is not None:
@@ -55,5 +54,5 @@ def _sent(
     return json.dumps(said)
 
 
-def _decided(versions: Versions, zone: str, rule: str) -> dict[str, Any]:
-    return {"rule": rule, **versions._asdict(), "zone": zone}
+def _decided(versions: Versions, zone: ZoneInfo, rule: str) -> dict[str, Any]:
+    return {"rule": rule, **versions._asdict(), "zone": zone.key}

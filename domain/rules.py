@@ -1,14 +1,16 @@
 """An account's rules: what its messages keep to besides its schedules, each by its name."""
 
+from collections.abc import Sequence
 from datetime import time, timedelta
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from domain.caps import Cap
 from domain.hours import Hours, window
-from domain.law import LONGEST_LAW_PERIOD, Purpose
+from domain.law import LAWS, Purpose
+from domain.message import Channel
 
 
 class NoSendHours(BaseModel):
@@ -23,6 +25,8 @@ class NoSendHours(BaseModel):
     def _leaves_some_hours(self) -> Self:
         if self.begin.tzinfo is not None or self.until.tzinfo is not None:
             raise ValueError("has an hour with an offset: hours are local, such as 20:00")
+        if any(at.replace(second=0, microsecond=0) != at for at in (self.begin, self.until)):
+            raise ValueError("has an hour with seconds: give whole minutes, such as 20:00")
         if self.begin == self.until:
             raise ValueError(
                 f"is from {self.begin:%H:%M} until {self.until:%H:%M}, which is the whole day: "
@@ -38,6 +42,13 @@ class NoSendHours(BaseModel):
         before = (window(time(0), self.begin),) if self.begin > time(0) else ()
         after = (window(self.until, None),)
         return Hours((*before, *after))
+
+
+class Counting(NamedTuple):
+    """How far back messages are counted, and from how many on one may be too many."""
+
+    back: timedelta
+    full_from: int
 
 
 class Rules(BaseModel):
@@ -90,9 +101,16 @@ class Rules(BaseModel):
         return min((cap.at_most for cap in self.caps), default=0)
 
     @cached_property
-    def counts_back(self) -> timedelta | None:
-        """How far back messages are counted; None: nothing counts them."""
-        periods = [cap.period for cap in self.caps]
-        if self.purposes:
-            periods.append(LONGEST_LAW_PERIOD)
-        return max(periods, default=None)
+    def counting(self) -> dict[Channel, Counting | None]:
+        """What counts messages that go by a channel; None: nothing does."""
+        return {channel: _counting((*self.caps, *self._law_caps(channel))) for channel in Channel}
+
+    def _law_caps(self, channel: Channel) -> list[Cap]:
+        laws = (law for law in LAWS if law.channel is channel)
+        return [cap for law in laws if law.purposes & self.purposes for cap in law.caps]
+
+
+def _counting(caps: Sequence[Cap]) -> Counting | None:
+    if not caps:
+        return None
+    return Counting(max(cap.period for cap in caps), min(cap.at_most for cap in caps))

@@ -49,9 +49,10 @@ class Due(NamedTuple):
     messaged_at: datetime | None
     """When the enrolment's last message went out, or may have; and when that one was due."""
     messaged_for: datetime | None
+    messages: int
+    """How many the customer has had, if asked for."""
     recent: Sequence[tuple[str, str, str]] | None
-    """(moment, channel, reference) of the customer's messages, if asked for; None: there are none.
-    """
+    """(moment, channel, reference) of each, where they are as many as was asked for."""
 
     @property
     def step(self) -> int:
@@ -88,11 +89,14 @@ class Deferred(NamedTuple):
 
 
 class CountBack(NamedTuple):
-    """How far back messages are counted."""
+    """Which messages are counted."""
 
     since: datetime
     settled_since: datetime | None
-    """Nothing later than `since` was settled before this, by machine time; None: not known."""
+    """What is counted was settled between these, by machine time; None: not known."""
+    settled_until: datetime | None
+    each_from: int
+    """Where there are as many as this, each is told."""
 
 
 def lock_due(
@@ -156,21 +160,28 @@ def read_due(
     return due, Paused(frozenset((scope, name) for scope, name in paused))
 
 
-# Those of an enrolment that ended before had started before. Without a bound on when they were
+# Those of an enrolment that ended before had started before. Without bounds on when they were
 # settled each look-up would ask every month of the ledger.
-_RECENT = """
-    (SELECT json_agg(json_build_array(m.at, m.channel, o.reference))
-     FROM enrolments o, LATERAL (
-         SELECT s.business_at AS at, s.channel FROM sends s
-         WHERE s.account = :account AND s.enrolment = o.enrolment
-           AND s.state IN ('sent', 'unknown') AND s.business_at > :since
-           AND s.settled_at >= coalesce(CAST(:settled_since AS timestamptz), '-infinity')
-         UNION ALL
-         SELECT s.business_at, s.channel FROM started s
-         WHERE s.account = :account AND s.enrolment = o.enrolment
-         OFFSET 0) m
-     WHERE o.account = :account AND o.customer = held.customer
-       AND (o.ended_at IS NULL OR o.ended_at > :since))
+_MESSAGES = """
+    enrolments o, LATERAL (
+        SELECT s.business_at AS at, s.channel FROM sends s
+        WHERE s.account = :account AND s.enrolment = o.enrolment
+          AND s.state IN ('sent', 'unknown') AND s.business_at > :since
+          AND s.settled_at >= coalesce(CAST(:settled_since AS timestamptz), '-infinity')
+          AND s.settled_at <= coalesce(CAST(:settled_until AS timestamptz), 'infinity')
+        UNION ALL
+        SELECT s.business_at, s.channel FROM started s
+        WHERE s.account = :account AND s.enrolment = o.enrolment
+        OFFSET 0) m
+    WHERE o.account = :account AND o.customer = held.customer
+      AND (o.ended_at IS NULL OR o.ended_at > :since)
+"""
+
+# Most have had few, and then their number is enough: that each is told costs as much again.
+_COUNT = f", LATERAL (SELECT count(*) AS n FROM {_MESSAGES} OFFSET 0) n"
+_EACH = f"""
+    CASE WHEN n.n >= :each_from
+         THEN (SELECT json_agg(json_build_array(m.at, m.channel, o.reference)) FROM {_MESSAGES}) END
 """
 
 _READ_DUE = {
@@ -184,7 +195,7 @@ _READ_DUE = {
                                    AND t.state = 'waiting')
                     ELSE false END,
                c.phone, c.country, e.messaged_at, e.messaged_for,
-               {_RECENT if counting else "NULL"},
+               {f"n.n, {_EACH}" if counting else "0, NULL"},
                CASE held.number WHEN 1 THEN {PAUSED_HERE} END
         FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
                         json_array_elements_text(CAST(:customers AS json)))
@@ -193,6 +204,7 @@ _READ_DUE = {
                  WHERE e.account = :account AND e.enrolment = held.enrolment OFFSET 0) e,
         LATERAL (SELECT * FROM customers c
                  WHERE c.account = :account AND c.customer = held.customer OFFSET 0) c
+        {_COUNT if counting else ""}
         """
     )
     for channel, address in ((Channel.EMAIL, "email"), (Channel.SMS, "phone"))

@@ -5,7 +5,8 @@ start (under the slot's lock) → gate (domain/gate.py) → render (workers/rend
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -28,7 +29,7 @@ from storage.database import Connection, Engine, reading
 from storage.definitions import TemplateVersion, newest_templates
 from storage.installation import recipient_hash
 from storage.settles import Flight
-from storage.starts import CountBack, Due
+from storage.starts import CountBack, Due, Held
 from workers.desk import Desk
 from workers.fence import Fence
 from workers.planning import advance_of
@@ -150,7 +151,8 @@ def _start(
         held = starts.lock_due(connection, account_id, channel, account.now, limit, seen)
         if not held:
             return None
-        due, paused = starts.read_due(connection, account_id, channel, held, _count_back(account))
+        back = _count_back(account, channel, held)
+        due, paused = starts.read_due(connection, account_id, channel, held, back)
         if paused.sends_nothing_by(channel):
             return None
         decided = _decide(connection, account, channel, due, paused)
@@ -171,14 +173,19 @@ class Decided(NamedTuple):
     """Of the decision, as JSON."""
 
 
-def _count_back(account: Account) -> CountBack | None:
-    back = account.rules.counts_back
-    if back is None:
+def _count_back(account: Account, channel: Channel, held: Sequence[Held]) -> CountBack | None:
+    counting = account.rules.counting[channel]
+    if counting is None:
         return None
-    since = account.now - back
+    since = account.now - counting.back
+    # Those of this very batch are yet to be added.
+    most = max(Counter(one.customer for one in held).values())
+    each_from = max(counting.full_from - (most - 1), 1)
+    if account.test_now is not None:
+        return CountBack(since, None, None, each_from)
     # A live account's business time is the clock that the ledger is settled by, give or take a
-    # stepped clock; a test account's is not.
-    return CountBack(since, None if account.test_now else since - _CLOCK_STEPS)
+    # step of it.
+    return CountBack(since, since - _CLOCK_STEPS, account.now + _CLOCK_STEPS, each_from)
 
 
 def _decide(
@@ -196,7 +203,7 @@ def _decide(
     }
     sender = sender_of(account, channel)
     rules, purposes = account.rules, account.rules.purposes
-    counts, going = rules.counts_back is not None, Recents()
+    going = None if rules.counting[channel] is None else Recents()
     decided = []
     for one in due:
         schedule = schedules[one.schedule, one.version]
@@ -218,12 +225,13 @@ def _decide(
             reference=one.reference,
             places=places(one.zone, one.phone, one.country) if rules.look_at_places else (),
             laws=laws_for(one.phone, one.country, channel, purposes) if purposes else (),
-            recent=going.before(one) if counts else (),
+            recent=going.before(one) if going is not None else (),
+            messages=going.number(one) if going is not None else 0,
             messaged_at=one.messaged_at,
             messaged_for=one.messaged_for,
         )
         decision = decide(facts)
-        if counts and isinstance(decision, Send):
+        if going is not None and isinstance(decision, Send):
             going.add(one, Recent(account.now, channel.value, one.reference))
         versions = Versions(one.schedule, one.version, account.rules_version, account.clock)
         record = record_of(decision, facts, versions, template.version if template else None)
@@ -238,12 +246,16 @@ class Recents:
         self._going: dict[str, tuple[Recent, ...]] = {}
 
     def before(self, due: Due) -> tuple[Recent, ...]:
-        """What counts against a send that is due."""
-        kept = tuple(
+        """What counts against a send; of those in the tables only if they may fill a cap."""
+        kept = (
             Recent(datetime.fromisoformat(at), channel, reference)
             for at, channel, reference in due.recent or ()
         )
-        return kept + self._going.get(due.held.customer, ())
+        return (*kept, *self._going.get(due.held.customer, ()))
+
+    def number(self, due: Due) -> int:
+        """How many there are, told or not."""
+        return due.messages + len(self._going.get(due.held.customer, ()))
 
     def add(self, due: Due, message: Recent) -> None:
         """It starts: those of the same customer that come after it in the batch count it."""

@@ -54,6 +54,7 @@ def template(
         engine = connect(url.render_as_string(hide_password=False))
         with Layby(engine, tmp_path_factory.mktemp("outbox")) as layby:
             layby.set_up(schedule=SCHEDULE)
+            layby.must("put_account", rules={"apart": False})  # all three at once
             with engine.begin() as connection:
                 connection.exec_driver_sql("UPDATE accounts SET test_now = NULL")
             layby.on_schedule("ann", "bob")
@@ -159,11 +160,17 @@ def test_send_started_before_the_backup_is_unknown_and_goes_on(
 def test_only_what_was_due_by_the_given_moment_is_unknown(
     live: Layby, backup: Backup, watch: Watch
 ) -> None:
-    """The rest is sent once the fence is lifted."""
+    """The rest is sent once the fence is lifted, apart from what may have gone out."""
     copy = backup()
+    copy.must("put_account", rules={"apart": True})
     until = live.one("SELECT now() - interval '90 minutes'")
     fence_sends(copy.engine, watch(copy), begin_fencing(copy.engine, until))
     assert copy.ledger("ann") == THREE_UNKNOWN[:2]
+    copy.deliver()
+    assert copy.rows("SELECT DISTINCT step, deferred FROM pending") == [(2, "apart")]
+    copy.must("put_account", rules={"apart": False})
+    with copy.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE pending SET due_at = planned_at")
     copy.deliver()
     assert [state for _, state, _ in copy.ledger("ann")] == ["unknown", "unknown", "sent"]
 

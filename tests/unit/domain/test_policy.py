@@ -286,6 +286,7 @@ def test_hours_end_early_enough_for_a_hand_over() -> None:
         ({"nightly": True}, "has no rule nightly: the rules that can be turned on and off are"),
         ({"no_send_hours": {"from": "20:00", "until": "20:00"}}, "which is the whole day"),
         ({"no_send_hours": {"from": "20:00+01:00", "until": "08:00"}}, "hours are local"),
+        ({"no_send_hours": {"from": "20:00:30", "until": "08:00"}}, "whole minutes"),
         ({"caps": [{"at_most": 1, "in": "PT0S"}]}, "no length"),
         ({"caps": [{"at_most": 0, "in": "P1D"}]}, "greater than or equal to 1"),
         ({"caps": [{"at_most": 1, "in": "P400D"}]}, "less than or equal to"),

@@ -73,6 +73,22 @@ def test_explain_tells_what_happened_by_whom_what_did_not_and_what_comes(
     assert story["coming"] == []
 
 
+def test_explain_tells_what_was_put_off_by_which_rule_and_until_when(
+    layby: Layby, run: Run
+) -> None:
+    """START is 08:00; what went out later tells why it was late."""
+    layby.set_up()
+    layby.must("put_account", rules={"no_send_hours": {"from": "07:00", "until": "09:30"}})
+    layby.on_schedule("ann")
+    layby.deliver()
+    told = run("explain", "ann").stdout
+    assert "step 1 by email: put off until 2026-01-05 09:30 by no_send_hours" in told
+    layby.travel(timedelta(hours=2))
+    layby.deliver()
+    told = run("explain", "ann").stdout
+    assert told.index("put off until 2026-01-05 09:30") < told.index("step 1 by email: sent")
+
+
 def test_explain_says_so_where_there_is_no_such_customer(layby: Layby, run: Run) -> None:
     layby.set_up()
     told = run("explain", "nobody")
