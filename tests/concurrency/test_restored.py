@@ -88,7 +88,7 @@ def restored_copy(servers: Servers, live: Layby, folder: Path) -> Iterator[Layby
         server.execute(f"CREATE DATABASE {name} TEMPLATE {live.engine.url.database}".encode())
         url = live.engine.url.set(database=name).render_as_string(hide_password=False)
         engine = connect(url)
-        with Layby(engine, folder / "outbox") as copy:
+        with Layby(engine, folder / "outbox", first=200) as copy:
             copy.delivery.desks = copy.delivery.test_desks
             yield copy
         engine.dispose()

@@ -1,6 +1,7 @@
 """Where a customer may be, by its record."""
 
 from importlib.resources import files
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -8,7 +9,7 @@ import pytest
 from phonenumbers.timezone import time_zones_for_number
 
 from domain.country_zones import zones_of_country
-from domain.law import Purpose, laws_for
+from domain.law import LAWS, Purpose, laws_for
 from domain.places import places
 
 
@@ -45,6 +46,20 @@ def test_country_alone_is_all_of_its_zones() -> None:
 def test_number_is_where_its_library_says(number: str) -> None:
     found = time_zones_for_number(phonenumbers.parse(number))
     assert names(None, number, None) == set(found)
+
+
+def test_page_tells_every_jurisdiction_with_its_source_and_day() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "gate.md").read_text("utf-8")
+    rows = page.partition("<!-- laws")[2].partition("<!-- end of laws -->")[0].splitlines()
+    told = [row for row in rows if row.startswith("| `")]
+    assert len(told) == len(LAWS)
+    for row, law in zip(told, LAWS, strict=True):
+        assert row.startswith(f"| `{law.name}` |")
+        assert f"{law.statute} ([read]({law.read_at}) {law.checked})" in row
+        assert ("3 in 24 h" in row) is bool(law.caps)
+        for window in law.hours.windows:
+            assert window.until is not None
+            assert f"{window.opens:%H:%M} to {window.until.hour + 1:02}:00" in row
 
 
 def test_country_zones_are_those_of_the_locked_database() -> None:
