@@ -23,13 +23,22 @@ from pydantic import (
     model_validator,
 )
 
-from domain.contact import Country, Language, Zone
+from domain.contact import Country, Email, Language, Zone, normal_number
 from domain.customer_filter import Filter
 from domain.journey import Kind, Place, changed_in
+from domain.message import Channel
 from domain.profile import Name, Profile, Values
 from domain.quota import DIRECTORY_TIMES_ACTIVE
 from domain.rules import Rules
 from domain.schedule import Schedule, ScheduleName
+from domain.suppression import (
+    Aim,
+    Recipient,
+    normal_domain,
+    of_address,
+    of_domain,
+    of_number,
+)
 from domain.template import Template, TemplateName
 
 MAX_BYTES = 16_000_000
@@ -296,6 +305,100 @@ class Record(CustomerCommand):
     fact: Payment
 
 
+class ConsentCommand(CustomerCommand):
+    """Who may be written to: customers, or whoever has an address, a number or a domain."""
+
+    customers: Customers = ()
+    """Or one of the next three."""
+    address: Email | None = None
+    number: Annotated[str, StringConstraints(strip_whitespace=True, max_length=40)] | None = None
+    """With its country code."""
+    domain: (
+        Annotated[str, StringConstraints(max_length=255), AfterValidator(normal_domain)] | None
+    ) = None
+    """The part of addresses after the @; subdomains are domains of their own."""
+    channel: Channel | None = None
+    """Without it, every one."""
+    schedule: ScheduleName | None = None
+    """Only this schedule's messages; without it, all of the account's."""
+
+    @field_validator("number")
+    @classmethod
+    def _in_e164(cls, number: str | None) -> str | None:
+        return None if number is None else normal_number(number, None)
+
+    @model_validator(mode="after")
+    def _of_one_of_them(self) -> Self:
+        named = bool(self.customers) + len([one for one in self._recipients() if one is not None])
+        if named != 1:
+            raise ValueError(
+                f"needs one of `customers`, `address`, `number` and `domain`, not {named or 'none'}"
+            )
+        if self.channel is not None and self.channel not in self.aim.channels:
+            (only,) = self.aim.channels
+            raise ValueError(
+                f"gives {self.aim.article}, which only {only.value} reaches, and the channel "
+                f"{self.channel.value}: leave `channel` out"
+            )
+        return self
+
+    def _recipients(self) -> tuple[Recipient | None, ...]:
+        return (
+            None if self.address is None else of_address(self.address),
+            None if self.number is None else of_number(self.number),
+            None if self.domain is None else of_domain(self.domain),
+        )
+
+    @property
+    def recipient(self) -> Recipient | None:
+        """Of whom it is, if not of customers."""
+        return next((one for one in self._recipients() if one is not None), None)
+
+    @property
+    def aim(self) -> Aim:
+        return Aim.CUSTOMER if self.recipient is None else self.recipient.aim
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Which it is about."""
+        return self.aim.channels if self.channel is None else (self.channel,)
+
+
+class Block(ConsentCommand):
+    """By a person of the account: no message any more. Lifted by `unblock` only."""
+
+    kind: Literal[Kind.BLOCK]
+
+
+class Unblock(ConsentCommand):
+    """It was not spam: lifts blocks, and nothing else. What was cancelled stays cancelled."""
+
+    kind: Literal[Kind.UNBLOCK]
+
+
+class OptOut(ConsentCommand):
+    """The customer's own word (STOP, one-click unsubscribe). Lifted by `opt_in` only."""
+
+    kind: Literal[Kind.OPT_OUT]
+
+
+class Consent(BaseModel):
+    """That the customer agreed, for whoever must show it (GDPR, article 7(1))."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: Annotated[Line, StringConstraints(min_length=1)]
+    """Where: the keyword START, a form and its wording, a call."""
+    at: Moment
+
+
+class OptIn(ConsentCommand):
+    """The customer wants messages again: lifts opt-outs, and nothing else."""
+
+    kind: Literal[Kind.OPT_IN]
+    consent: Consent
+
+
 Command = (
     PutAccount
     | PutSchedule
@@ -312,6 +415,10 @@ Command = (
     | AssignSchedule
     | RemoveFromSchedule
     | Record
+    | Block
+    | Unblock
+    | OptOut
+    | OptIn
 )
 
 
@@ -369,13 +476,14 @@ def kept_body(command: Command, *, bulk: bool) -> dict[str, Any]:
 
 def read_kept(body: dict[str, Any], *, bulk: bool) -> Command:
     """A command that the inbox keeps; whom it is for, its targets say."""
-    if bulk and "customers" not in body:
+    if bulk and not body.keys() & {"customers", *_RECIPIENTS}:
         imports = body.get("kind") == Kind.IMPORT_CUSTOMERS
         body = {**body, **({"csv": _IN_TARGETS} if imports else {"customers": [_IN_TARGETS]})}
     return adapter().validate_python(body)
 
 
 _IN_TARGETS = "see-the-targets"
+_RECIPIENTS = ("address", "number", "domain")
 
 
 def _refuse_nul(given: object) -> None:

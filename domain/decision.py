@@ -8,6 +8,7 @@ from domain.caps import Recent
 from domain.law import Law
 from domain.rules import Rules
 from domain.schedule import Schedule, Step
+from domain.suppression import Suppression
 
 
 class Facts(NamedTuple):
@@ -41,6 +42,8 @@ class Facts(NamedTuple):
     """When the last message of this enrolment went out, or may have."""
     messaged_for: datetime | None = None
     """When that one was due by the schedule."""
+    suppressions: tuple[Suppression, ...] = ()
+    """Of this customer and its recipients, as far as they hold for this schedule."""
 
 
 class Send(NamedTuple):

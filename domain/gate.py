@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 
+from domain.consent import consent
 from domain.decision import Decision, Defer, Facts, Send, Skip
 from domain.hours import HORIZON
 from domain.planning import opening
@@ -119,7 +120,7 @@ Rule = Callable[[Facts], Defer | Skip | None]
 
 ORDER: dict[str, tuple[Rule, ...]] = {
     "not yet": (paused, command_waits),
-    "impossible": (reachable, has_template),
+    "impossible": (consent, reachable, has_template),
     "too late": (in_time,),
     "no sender": (has_sender,),
     "when": (collector, stricter_law, no_send_hours, in_window, apart, caps),

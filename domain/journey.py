@@ -44,6 +44,10 @@ class Kind(StrEnum):
     ASSIGN_SCHEDULE = "assign_schedule"
     REMOVE_FROM_SCHEDULE = "remove_from_schedule"
     RECORD = "record"
+    BLOCK = "block"
+    UNBLOCK = "unblock"
+    OPT_OUT = "opt_out"
+    OPT_IN = "opt_in"
 
 
 JOURNEY: dict[tuple[Place | None, Kind], Place | None] = {
@@ -64,13 +68,21 @@ ALLOWED_IN: dict[Kind, frozenset[Place]] = {
     Kind.RESUME: frozenset({Place.ACTIVE}),
     Kind.ASSIGN_SCHEDULE: frozenset({Place.ACTIVE}),
     Kind.REMOVE_FROM_SCHEDULE: frozenset({Place.ACTIVE}),
+    Kind.BLOCK: frozenset(Place),
+    Kind.UNBLOCK: frozenset(Place),
+    Kind.OPT_OUT: frozenset(Place),
+    Kind.OPT_IN: frozenset(Place),
 }
 """Commands that change no place, and the places that they are allowed in."""
 
-SILENCING = frozenset({Kind.MOVE_TO_DIRECTORY, Kind.PAUSE})
-"""A command of these, issued later, supersedes one of ENDS_SILENCE that arrives after it."""
+OF_CONSENT = frozenset({Kind.BLOCK, Kind.UNBLOCK, Kind.OPT_OUT, Kind.OPT_IN})
+"""Who may be written to at all: independent of the place, and of who is paused there."""
 
-ENDS_SILENCE = frozenset({Kind.ACTIVATE, Kind.REACTIVATE, Kind.RESUME})
+SILENCING = frozenset({Kind.MOVE_TO_DIRECTORY, Kind.PAUSE, Kind.BLOCK, Kind.OPT_OUT})
+"""A command of these, issued later, supersedes one of ENDS_SILENCE that arrives after it: of place
+and pause those of place and pause, a block an unblock, an opt_out an opt_in."""
+
+ENDS_SILENCE = frozenset({Kind.ACTIVATE, Kind.REACTIVATE, Kind.RESUME, Kind.UNBLOCK, Kind.OPT_IN})
 
 
 def allowed(kind: Kind, place: Place | None) -> bool:
@@ -158,10 +170,16 @@ _PHRASES: dict[Kind, tuple[str, str]] = {
         "only active customers are on schedules",
     ),
     Kind.RECORD: ("record a fact of {customer}", "facts belong to known customers"),
+    Kind.BLOCK: ("block {customer}", "only known customers are blocked by their id"),
+    Kind.UNBLOCK: ("unblock {customer}", "only known customers are unblocked by their id"),
+    Kind.OPT_OUT: ("opt {customer} out", "only known customers are opted out by their id"),
+    Kind.OPT_IN: ("opt {customer} in", "only known customers are opted in by their id"),
 }
 
 
 def _ways_out_of_nowhere(kind: Kind) -> str:
+    if kind in OF_CONSENT:
+        return "Check the id, or give the address or number: those need no customer."
     if kind in SILENCING or kind in (Kind.PURGE, Kind.REMOVE_FROM_SCHEDULE):
         return "Check the id; who is not known hears nothing."
     return "Check the id, or add it with add_customer."

@@ -14,7 +14,7 @@ from dramatiq.brokers.redis import RedisBroker
 from config.settings import Settings, SettingsError
 from ops.servers import Servers, default_home, private_servers
 from storage.database import Engine, check_reachable, connect
-from storage.installation import check_key
+from storage.installation import check_key, use_key
 from storage.schema import check_schema
 from workers.broker import (
     RedisBell,
@@ -74,6 +74,7 @@ def open_installation(settings: Settings, *, connections: int = 10) -> Iterator[
             with engine.begin() as connection:
                 check_schema(connection)
                 check_key(connection, key)
+            use_key(engine, key)
             fence = Fence(engine, servers.redis_url)
             fence.holds()
             yield Installation(settings, servers, engine, key, fence)

@@ -7,9 +7,11 @@ import typer
 
 from config.settings import read_settings
 from domain.journey import Place
+from domain.message import Channel
+from domain.suppression import Aim, Suppression, SuppressionKind
 from ops.installation import open_installation
 from ops.screen import Account, Json, Limit, UserError, screen
-from storage import reports
+from storage import reports, suppressions
 
 unknown_app = typer.Typer(
     help="Sends of which there is no word: list them, and resolve what is found out.",
@@ -104,10 +106,14 @@ def explain(customer: str, account: Account = None, json: Json = False) -> None:
         (who,) = found
         past = reports.timeline(connection, who["account"], customer)
         coming = reports.coming(connection, who["account"], customer)
+        against = suppressions.of_customer(connection, who["account"], customer)
     if json:
-        screen.json({"customer": who, "past": past, "coming": coming})
+        story = {"customer": who, "suppressions": against, "past": past, "coming": coming}
+        screen.json(story)
         return
     screen.say(_who(who))
+    for row in against:
+        screen.say("  " + _suppressed(row))
     for row in past:
         screen.say(f"  {_when(row['business_at'])}  {_past(row)}")
     for row in coming:
@@ -125,6 +131,16 @@ def _who(who: dict[str, Any]) -> str:
         words.append(f"paused since {_when(who['paused_at'])}")
     words.append(f"zone {who['zone']}")
     return ", ".join(words) + "."
+
+
+def _suppressed(row: dict[str, Any]) -> str:
+    one = Suppression(
+        SuppressionKind(row["kind"]), Aim(row["by"]), Channel(row["channel"]), row["schedule"] or ""
+    )
+    by = f" (command {row['command']}" if row["command"] else ""
+    by += f" from {row['source']}" if by and row["source"] else ""
+    by += ")" if by else ""
+    return f"Not written to: {one.reason}, since {_when(row['since'])}{by}."
 
 
 def _past(row: dict[str, Any]) -> str:

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from domain.commands import Command, read_kept
+from domain.commands import Command, CommandState, read_kept
 from domain.import_rows import AimedRow
-from storage import filters
+from domain.suppression import Recipient
+from storage import filters, suppressions
 from storage.switches import BULK_RUNS
 
 Position = tuple[int, str]
@@ -79,13 +81,15 @@ class Unresolved(NamedTuple):
     to: str | None
     listed: bool
     targets: int
+    order_at: datetime
 
 
 def lock_unresolved(connection: Connection, account: str, seq: int) -> Unresolved | None:
     """Hold a command that has not all of its targets yet; None: it has them."""
     row = connection.execute(
         text(
-            "SELECT body, resolved_to, listed IS NOT NULL, targets FROM commands "
+            "SELECT body, resolved_to, listed IS NOT NULL, targets, "
+            "least(coalesce(issued_at, received_at), received_at) FROM commands "
             "WHERE account = :account AND seq = :seq AND state = 'accepted' AND bulk "
             "AND resolved_at IS NULL FOR NO KEY UPDATE"
         ),
@@ -151,6 +155,37 @@ def aim_filtered(
     return Chunk(*row)
 
 
+def aim_having(
+    connection: Connection, account: str, seq: int, after: str, limit: int, recipient: Recipient
+) -> Chunk:
+    """Targets for those of the next customers, by id, who have this recipient now."""
+    row = connection.execute(
+        text(
+            f"""
+            WITH looked AS MATERIALIZED (
+                SELECT customer FROM customers
+                WHERE account = :account AND customer > :after
+                  AND {suppressions.whose(recipient)}
+                ORDER BY customer LIMIT :limit
+            ), aimed AS (
+                INSERT INTO command_targets (account, customer, seq, bulk)
+                SELECT :account, customer, :seq, true FROM looked RETURNING 1
+            )
+            SELECT (SELECT max(customer) FROM looked), (SELECT count(*) FROM looked),
+                   (SELECT count(*) FROM aimed)
+            """
+        ),
+        {
+            "account": account,
+            "seq": seq,
+            "after": after,
+            "limit": limit,
+            "recipient": recipient.value,
+        },
+    ).one()
+    return Chunk(*row)
+
+
 def resolved_to(
     connection: Connection, account: str, seq: int, chunk: Chunk, *, whole: bool
 ) -> None:
@@ -181,15 +216,17 @@ _RESOLVED = """
 """
 
 
-def refuse(connection: Connection, account: str, seq: int, problem: str) -> None:
-    """Refuse a filter as a whole, before it has found anybody."""
+def finish(
+    connection: Connection, account: str, seq: int, state: CommandState, problem: str
+) -> None:
+    """Refuse a command as a whole, before it has found anybody."""
     connection.execute(
         text(
-            "UPDATE commands SET state = 'refused', problem = :problem, "
+            "UPDATE commands SET state = :state, problem = :problem, "
             "resolved_at = clock_timestamp(), done_at = clock_timestamp() "
             "WHERE account = :account AND seq = :seq"
         ),
-        {"account": account, "seq": seq, "problem": problem},
+        {"account": account, "seq": seq, "state": state, "problem": problem},
     )
 
 

@@ -106,6 +106,36 @@ def read_enrolments(
     return [Enrolment(*row) for row in rows]
 
 
+class Live(NamedTuple):
+    """An enrolment that goes on, and whether its present step is pending."""
+
+    enrolment: Enrolment
+    pending: bool
+
+
+def read_live(
+    connection: Connection, account: str, slots: Sequence[int], schedule: str | None
+) -> list[Live]:
+    """What is live on these slots; with `schedule`, of that one only."""
+    rows = connection.execute(
+        text(
+            f"""
+            SELECT {_COLUMNS}, p.enrolment IS NOT NULL
+            FROM unnest(CAST(:slots AS bigint[])) AS held (slot),
+            LATERAL (SELECT * FROM enrolments e
+                     WHERE e.account = :account AND e.slot = held.slot OFFSET 0) e
+            JOIN customers c ON c.account = e.account AND c.customer = e.customer
+            LEFT JOIN LATERAL (SELECT enrolment FROM pending p
+                               WHERE p.account = e.account AND p.enrolment = e.enrolment OFFSET 0) p
+                 ON true
+            WHERE CAST(:schedule AS text) IS NULL OR e.schedule = :schedule
+            """
+        ),
+        {"account": account, "slots": list(slots), "schedule": schedule},
+    )
+    return [Live(Enrolment(*row[:-1]), row[-1]) for row in rows]
+
+
 def enrolments_not_retrying(
     connection: Connection, account: str, slots: Sequence[int]
 ) -> list[Enrolment]:

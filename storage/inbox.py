@@ -13,6 +13,7 @@ from domain.commands import (
     AllOrNone,
     Command,
     CommandState,
+    ConsentCommand,
     CustomerCommand,
     ImportCustomers,
     adapter,
@@ -118,7 +119,7 @@ def _aim(command: Command, bulk_from: int) -> _Aim:
                 return _Aim(resolved=True, problem=f"The list can't be imported. {error}")
             names = tuple(row.customer for row in rows if row.refusal is None)
             return _Aim(len(rows), names, resolved=True, rows=rows)
-        case CustomerCommand(customers=Filter()):
+        case CustomerCommand(customers=Filter()) | ConsentCommand(customers=()):
             return _Aim()
         case CustomerCommand(customers=tuple(listed)) if len(listed) > bulk_from:
             return _Aim(len(listed), listed=listed)

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 
 class WrongKeyError(Exception):
@@ -30,6 +30,21 @@ def check_key(connection: Connection, key: bytes) -> None:
 def recipient_hash(key: bytes, recipient: str) -> str:
     """A keyed hash by which a recipient is recognised without being stored (RFC 2104)."""
     return hmac.digest(key, recipient.encode(), "sha256").hex()
+
+
+def use_key(engine: Engine, key: bytes) -> None:
+    """From here on, what is hashed over this engine's connections is keyed with this.
+
+    The key belongs to the database as its address does: whoever is handed a connection can look a
+    recipient up, and nobody can with another key.
+    """
+    engine.update_execution_options(layby_key=key)
+
+
+def hashed(connection: Connection, recipient: str) -> str:
+    """`recipient_hash` with the key of the connection's database."""
+    key: bytes = connection.get_execution_options()["layby_key"]
+    return recipient_hash(key, recipient)
 
 
 def _fingerprint(key: bytes) -> str:

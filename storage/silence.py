@@ -113,6 +113,31 @@ _END = f"""
 """
 
 
+def end_these(
+    connection: Connection, account: str, enrolments: Sequence[int], reason: str, now: datetime
+) -> dict[str, int]:
+    """End these enrolments; returns how many sends of each customer that cancelled."""
+    if not enrolments:
+        return {}
+    rows = connection.execute(
+        text(_END_THESE),
+        {"account": account, "enrolments": list(enrolments), "reason": reason, "now": now},
+    )
+    return {row.customer: row.cancelled for row in rows}
+
+
+_END_THESE = f"""
+    WITH ending AS (
+        SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
+        FROM unnest(CAST(:enrolments AS bigint[])) AS named (enrolment),
+        LATERAL (SELECT * FROM enrolments e
+                 WHERE e.account = :account AND e.enrolment = named.enrolment OFFSET 0) e
+        JOIN schedule_versions v USING (account, schedule, version)
+    ), {_TAKEN_OUT}
+    SELECT customer, cancelled FROM cancelled
+"""
+
+
 class Moved(NamedTuple):
     """What a move came to for one customer. `open`: started and not settled, by whatever slot."""
 

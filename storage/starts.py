@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from domain.message import Channel
 from domain.switch import Paused
+from storage import suppressions
 from storage.columns import moments, numbers, texts
 from storage.database import often
 from storage.switches import COMMANDS_PAUSED, HELD, PAUSED_HERE
@@ -53,6 +54,8 @@ class Due(NamedTuple):
     """How many the customer has had, if asked for."""
     recent: Sequence[tuple[str, str, str]] | None
     """(moment, channel, reference) of each, where they are as many as was asked for."""
+    any_suppressed: bool
+    """Whether the account has suppressions at all: then they are to be looked up."""
 
     @property
     def step(self) -> int:
@@ -196,6 +199,7 @@ _READ_DUE = {
                     ELSE false END,
                c.phone, c.country, e.messaged_at, e.messaged_for,
                {f"n.n, {_EACH}" if counting else "0, NULL"},
+               {suppressions.ANY},
                CASE held.number WHEN 1 THEN {PAUSED_HERE} END
         FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
                         json_array_elements_text(CAST(:customers AS json)))

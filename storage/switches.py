@@ -88,6 +88,12 @@ def lifecycle_runs(connection: Connection) -> bool:
     return bool(connection.execute(text(f"SELECT {LIFECYCLE_RUNS}")).scalar_one())
 
 
+def hold_bulk(connection: Connection) -> bool:
+    """Hold the switches as they are; whether bulk commands are applied."""
+    connection.execute(text(f"SELECT {HELD}"))
+    return bool(connection.execute(text(f"SELECT {BULK_RUNS}")).scalar_one())
+
+
 def last_numbers(connection: Connection) -> Numbers:
     """Exact under the lock: whoever takes one holds it shared."""
     row = connection.execute(

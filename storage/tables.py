@@ -34,6 +34,7 @@ from domain.commands import CommandState
 from domain.journey import Place, Status
 from domain.message import Channel
 from domain.send import FINAL_STATES
+from domain.suppression import Aim, SuppressionKind
 from domain.switch import Scope
 
 metadata = MetaData(
@@ -135,6 +136,29 @@ customers = Table(
     UniqueConstraint("account", "customer", "place"),
     ForeignKeyConstraint(["account"], ["accounts.account"]),
     one_of("place", Place),
+    # Whom a silence of an address, a domain or a number concerns: the expressions of
+    # `storage/suppressions.py`.
+    Index(
+        "customers_address_idx",
+        "account",
+        text('lower(email COLLATE "C")'),
+        "customer",
+        postgresql_where=text("email IS NOT NULL"),
+    ),
+    Index(
+        "customers_domain_idx",
+        "account",
+        text("lower(split_part(email, '@', -1) COLLATE \"C\")"),
+        "customer",
+        postgresql_where=text("email IS NOT NULL"),
+    ),
+    Index(
+        "customers_number_idx",
+        "account",
+        "phone",
+        "customer",
+        postgresql_where=text("phone IS NOT NULL"),
+    ),
 )
 
 # One row per active customer, a new number at each activation. All that automation owns hangs
@@ -514,6 +538,40 @@ submissions = Table(
     Column("key", BigInteger, Identity(always=True), primary_key=True),
     Column("command", JSONB, nullable=False),
     Column("submitted_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+# Who may not be written to. No foreign key to customers: it outlives a purge, and is there when the
+# same customer, or another one with the same address, is added again.
+suppressions = Table(
+    "suppressions",
+    metadata,
+    account_id(),
+    Column("target", Text, nullable=False, comment="a customer, or a keyed hash"),
+    Column("aim", Text, nullable=False, comment="what the target is"),
+    Column("kind", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column(
+        "schedule", Text, nullable=False, server_default="", comment="empty: all of the account's"
+    ),
+    Column("customer", Text, comment="by whose command this recipient of its was recorded"),
+    Column("order_at", Moment, nullable=False, comment="of the latest command, for superseding"),
+    Column("command", Text, comment="the first one that said so"),
+    Column("source", Text, nullable=False, server_default="", comment="who sent that"),
+    Column("business_at", Moment, nullable=False),
+    Column("recorded_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    # A start looks up its customers and recipients by the target.
+    PrimaryKeyConstraint("account", "target", "aim", "channel", "schedule", "kind"),
+    ForeignKeyConstraint(["account"], ["accounts.account"]),
+    one_of("aim", Aim),
+    one_of("kind", SuppressionKind),
+    one_of("channel", Channel),
+    # What was recorded beside a customer is lifted with it.
+    Index(
+        "suppressions_customer_idx",
+        "account",
+        "customer",
+        postgresql_where=text("customer IS NOT NULL"),
+    ),
 )
 
 # What operators have paused. No foreign key: an empty account means all of them.

@@ -15,6 +15,7 @@ from domain.commands import BULK_FROM
 from domain.message import Channel
 from storage import outcomes
 from storage.database import Engine
+from storage.installation import use_key
 from storage.outcomes import Outcome
 from storage.starts import due_queues
 from workers.bulk import apply_bulk
@@ -55,6 +56,7 @@ class Layby:
 
     def __init__(self, engine: Engine, outbox: Path, first: int = 1) -> None:
         self.engine = engine
+        use_key(engine, KEY)
         self.outbox = outbox
         self.now = START
         self._ids = count(first)  # of the command that comes first

@@ -7,6 +7,8 @@ from pydantic import BaseModel, Field
 
 from domain.access import Role
 from domain.journey import Place, Status
+from domain.message import Channel
+from domain.suppression import Aim, SuppressionKind
 
 
 class CustomerLine(BaseModel):
@@ -41,6 +43,18 @@ class Coming(BaseModel):
     attempts: int | None
 
 
+class Suppressed(BaseModel):
+    """Why a customer is not written to; never by which address, number or domain."""
+
+    kind: SuppressionKind
+    channel: Channel
+    schedule: str | None = Field(description="null: all messages of the account.")
+    by: Aim = Field(description="Of the customer as such, or of a recipient that it has now.")
+    since: datetime
+    command: str | None
+    source: str | None = Field(description="Who sent that command.")
+
+
 class CustomerDetail(BaseModel):
     """Where a customer is and what comes; no personal data."""
 
@@ -54,6 +68,7 @@ class CustomerDetail(BaseModel):
     language: str
     has_email: bool
     has_phone: bool
+    suppressions: list[Suppressed] = Field(description="None: it may be written to.")
     coming: list[Coming]
 
 

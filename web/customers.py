@@ -9,10 +9,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from domain.journey import Place, Status
-from storage import reports
+from storage import reports, suppressions
 from storage.database import Connection
 from storage.reports import Rows
-from web.answers import Coming, CustomerDetail, CustomerLine, CustomerPage, Event, Timeline
+from web.answers import (
+    Coming,
+    CustomerDetail,
+    CustomerLine,
+    CustomerPage,
+    Event,
+    Suppressed,
+    Timeline,
+)
 from web.caller import About, Site
 from web.examples import CUSTOMERS, DETAIL, TIMELINE, answers
 from web.names import CustomerName
@@ -92,15 +100,20 @@ def _is_name(given: object) -> bool:
     ),
 )
 def show_customer(site: Site, account: About, customer: CustomerName) -> CustomerDetail:
-    """Where the customer is, on which schedules, and the next send of each."""
+    """Where the customer is, why it is not written to, its schedules and the next send of each."""
 
-    def read(connection: Connection) -> tuple[Rows, Rows]:
+    def read(connection: Connection) -> tuple[Rows, Rows, Rows]:
         found = reports.customer(connection, customer, account)
         one = _the_one(found)
-        return found, reports.coming(connection, one, customer)
+        against = suppressions.of_customer(connection, one, customer)
+        return found, against, reports.coming(connection, one, customer)
 
-    (who,), coming = site.transact(read)
-    return CustomerDetail(**who, coming=[Coming(**row) for row in coming])
+    (who,), against, coming = site.transact(read)
+    return CustomerDetail(
+        **who,
+        suppressions=[Suppressed(**row) for row in against],
+        coming=[Coming(**row) for row in coming],
+    )
 
 
 @router.get(

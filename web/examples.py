@@ -91,6 +91,17 @@ DETAIL = {
     "language": "fr",
     "has_email": True,
     "has_phone": True,
+    "suppressions": [
+        {
+            "kind": "opted_out",
+            "channel": "sms",
+            "schedule": None,
+            "by": "number",
+            "since": "2026-11-21T10:00:00Z",
+            "command": "stop-1",
+            "source": "sms",
+        }
+    ],
     "coming": [
         {
             "schedule": "dunning",

@@ -22,8 +22,9 @@ from domain.message import Answer, Channel, Message, Result
 from domain.places import places
 from domain.planning import zone_of
 from domain.record import Versions, record_of
+from domain.suppression import Suppression
 from domain.switch import Paused
-from storage import customers, definitions, enrolments, starts
+from storage import customers, definitions, enrolments, starts, suppressions
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, reading
 from storage.definitions import TemplateVersion, newest_templates
@@ -204,6 +205,7 @@ def _decide(
     sender = sender_of(account, channel)
     rules, purposes = account.rules, account.rules.purposes
     going = None if rules.counting[channel] is None else Recents()
+    against = _suppressed(connection, account, channel, due)
     decided = []
     for one in due:
         schedule = schedules[one.schedule, one.version]
@@ -229,6 +231,11 @@ def _decide(
             messages=going.number(one) if going is not None else 0,
             messaged_at=one.messaged_at,
             messaged_for=one.messaged_for,
+            suppressions=tuple(
+                found
+                for found in against.get(one.held.customer, ())
+                if found.holds_for(one.schedule)
+            ),
         )
         decision = decide(facts)
         if going is not None and isinstance(decision, Send):
@@ -261,6 +268,30 @@ class Recents:
         """It starts: those of the same customer that come after it in the batch count it."""
         name = due.held.customer
         self._going[name] = (*self._going.get(name, ()), message)
+
+
+def _suppressed(
+    connection: Connection, account: Account, channel: Channel, due: list[Due]
+) -> dict[str, list[Suppression]]:
+    """What stands against each customer and its recipient by this channel, under their locks.
+
+    One statement more, and only in accounts that have suppressions: the key that recipients are
+    hashed with is ours and not the database's.
+    """
+    if not any(one.any_suppressed for one in due):
+        return {}
+    by_email = channel is Channel.EMAIL
+    reaches = {
+        one.held.customer: suppressions.reach(
+            connection,
+            one.held.customer,
+            one.recipient if by_email else None,
+            None if by_email else one.recipient,
+        )
+        for one in due
+    }
+    found = suppressions.find(connection, account.account, reaches.values())
+    return {customer: [one.suppression for one in ones] for customer, ones in found.items()}
 
 
 def sender_of(account: Account, channel: Channel) -> str | None:

@@ -18,6 +18,7 @@ from domain.commands import (
     AssignSchedule,
     Command,
     CommandState,
+    ConsentCommand,
     CustomerCommand,
     IfFull,
     ImportCustomers,
@@ -35,6 +36,7 @@ from domain.customer_filter import Filter
 from domain.import_rows import at_row
 from domain.journey import (
     ENDS_SILENCE,
+    OF_CONSENT,
     SILENCING,
     Place,
     allowed,
@@ -60,7 +62,7 @@ from storage.journal import Entry
 from storage.lines import Line, finish, write_lines
 from storage.silence import Moved
 from storage.waiting import read_waiting
-from workers import profiles, schedules, setup
+from workers import consent, profiles, schedules, setup
 from workers.replanning import replan_some
 from workers.resolving import resolve
 from workers.work import Work
@@ -235,7 +237,7 @@ def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerStat
     """Apply one command to those of its customers who are held."""
     first = targets[0]
     here = _whole(work, targets, list(_admitted(work, targets, states)))
-    if first.command.kind in SILENCING and not (
+    if first.command.kind in SILENCING - OF_CONSENT and not (
         here and isinstance(first.command, MoveToDirectory)
     ):
         names = [target.customer for target in targets]
@@ -266,6 +268,8 @@ def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerStat
             schedules.remove(work, seq, command, here)
         case Record() as command:
             schedules.record_payment(work, seq, command, here)
+        case ConsentCommand() as command:
+            consent.apply(work, command, first, here)
         case command:
             raise AssertionError(f"{command.kind} has no customers")
 
@@ -280,7 +284,7 @@ def _admitted(
             refusal = wrong_place(command.kind, state.customer, state.place)
             work.refused(target.seq, state, _at_row(target, refusal))
         elif (
-            command.kind in ENDS_SILENCE
+            command.kind in ENDS_SILENCE - OF_CONSENT
             and state.silenced_at is not None
             and state.silenced_at > target.order_at
         ):

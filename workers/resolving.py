@@ -6,14 +6,23 @@ How far that is stands in the command's row, so a worker that is killed leaves t
 from datetime import datetime
 from functools import partial
 
-from domain.commands import AllOrNone, Command, CustomerCommand, refuse_too_many
+from domain.commands import (
+    AllOrNone,
+    Command,
+    CommandState,
+    ConsentCommand,
+    CustomerCommand,
+    refuse_too_many,
+)
 from domain.customer_filter import Filter
 from domain.journey import changed_in
 from domain.refusal import Refusal, unknown_account
 from storage import accounts, bulk, filters
+from storage.accounts import Account
 from storage.bulk import Chunk, Unresolved
 from storage.database import Connection, Engine, transact
 from storage.lines import Line, write_lines
+from workers import recipients
 
 LOOKED_AT_ONCE = 1_000
 """Customers that one transaction looks at, whether they fit or not."""
@@ -39,10 +48,13 @@ def _resolve_some(connection: Connection, account: str, seq: int) -> bool:
     else:
         known = accounts.read_account(connection, account)
         if known is None:
-            bulk.refuse(connection, account, seq, unknown_account(account).message)
+            problem = unknown_account(account).message
+            bulk.finish(connection, account, seq, CommandState.REFUSED, problem)
             return False
-        ask = _ask(it.command, known.now)
-        chunk = bulk.aim_filtered(connection, account, seq, it.to, LOOKED_AT_ONCE, ask)
+        aimed = _aim(connection, known, it)
+        if aimed is None:
+            return False
+        chunk = aimed
     too_many = _too_many(it, chunk)
     whole = chunk.looked < LOOKED_AT_ONCE or too_many is not None
     bulk.resolved_to(connection, account, seq, chunk, whole=whole)
@@ -51,6 +63,13 @@ def _resolve_some(connection: Connection, account: str, seq: int) -> bool:
         lines = [Line(name, seq, "refused", *too_many) for name in names]
         write_lines(connection, account, lines)
     return not whole
+
+
+def _aim(connection: Connection, account: Account, it: Unresolved) -> Chunk | None:
+    if isinstance(it.command, ConsentCommand) and it.command.recipient is not None:
+        return recipients.aim_some(connection, account, it, it.command, LOOKED_AT_ONCE)
+    ask = _ask(it.command, account.now)
+    return bulk.aim_filtered(connection, account.account, it.seq, it.to, LOOKED_AT_ONCE, ask)
 
 
 def _ask(command: Command, now: datetime) -> dict[str, object]:

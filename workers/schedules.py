@@ -10,6 +10,7 @@ from domain.refusal import Refusal
 from domain.schedule import AnchorKind
 from storage import customers, definitions, enrolments, facts, silence
 from storage.silence import Ended
+from workers.consent import closed_to
 from workers.planning import plan_of
 from workers.work import Work
 
@@ -24,10 +25,14 @@ def assign(work: Work, seq: int, command: AssignSchedule, here: list[CustomerSta
         for state in here:
             work.refused(seq, state, _unknown(command) if version is None else anchor)  # type: ignore[arg-type]
         return
+    definition = definitions.read_schedule(
+        work.connection, work.account.account, command.schedule, version
+    )
+    closed = closed_to(work, command.schedule, definition, here)
     enrolled = enrolments.enrol(
         work.connection,
         work.account.account,
-        [state.slot for state in here if state.slot is not None],
+        [s.slot for s in here if s.slot is not None and s.customer not in closed],
         schedule=command.schedule,
         version=version,
         reference=command.reference,
@@ -43,7 +48,8 @@ def assign(work: Work, seq: int, command: AssignSchedule, here: list[CustomerSta
                 seq, state, "schedule_assigned", schedule=command.schedule, version=version
             )
         else:
-            work.refused(seq, state, _already_on(command, state))
+            refusal = closed.get(state.customer) or _already_on(command, state)
+            work.refused(seq, state, refusal)
 
 
 def _anchor(work: Work, command: AssignSchedule, version: int | None) -> Anchor | Refusal:

@@ -6,6 +6,7 @@ snapshot shows it before or after, never between: what is found is wrong, not in
 
 from sqlalchemy import Connection, text
 
+from storage.audit.consent import CONSENT
 from storage.audit.duplicates import DUPLICATES
 from storage.audit.explained import EXPLAINED
 from storage.audit.inbox import COMMANDS, OUTCOMES, ROWS
@@ -20,6 +21,7 @@ __all__ = ["CHECKS", "Check", "CheckResult", "Violation", "run_audit"]
 
 CHECKS: tuple[Check, ...] = (
     *SILENCE,
+    *CONSENT,
     *PLACES,
     *OUTCOMES,
     *SCHEMA,

@@ -112,7 +112,7 @@ _QUIET_UNSAID = """
                         AND r.send = ANY(t.open))
 """
 
-_LEAK = (
+LEAK = (
     "Stop the delivery processes and keep the database as it is: this is a defect of the engine. "
     "Report it with `layby explain CUSTOMER`."
 )
@@ -150,7 +150,7 @@ SILENCE = (
         "Was every send in progress of a paused customer begun before the pause?",
         "started",
         _STARTED_WHILE_PAUSED,
-        _LEAK,
+        LEAK,
     ),
     Check(
         "G1",
@@ -158,7 +158,7 @@ SILENCE = (
         "Was every send begun before the move, payment or removal that ended its schedule?",
         "enrolments",
         _STARTED_AFTER_END,
-        _LEAK,
+        LEAK,
     ),
     Check(
         "G1",
@@ -166,7 +166,7 @@ SILENCE = (
         "Is nothing in progress that a command reported as quiet?",
         "command_targets",
         _QUIET_IN_PROGRESS,
-        _LEAK,
+        LEAK,
     ),
     Check(
         "G1",

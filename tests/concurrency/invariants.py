@@ -26,6 +26,24 @@ INVARIANTS: dict[str, str] = {
                           WHERE t.account = s.account AND t.customer = s.customer
                             AND s.send = ANY(t.open))
     """,
+    "G1 nothing is pending of a schedule that its customer is silenced for by every channel": """
+        SELECT p.customer, p.enrolment FROM pending p JOIN enrolments e USING (account, enrolment)
+        JOIN schedule_versions v USING (account, schedule, version)
+        WHERE NOT EXISTS (
+            SELECT 1 FROM jsonb_array_elements(v.definition->'steps') AS one
+            WHERE NOT EXISTS (
+                SELECT 1 FROM suppressions x WHERE x.account = p.account AND x.aim = 'customer'
+                  AND x.target = p.customer AND x.channel = one->>'channel'
+                  AND x.schedule IN ('', e.schedule)))
+    """,
+    "G1 whatever is in progress for who is silenced was reported as started": """
+        SELECT s.customer, s.send FROM started s JOIN enrolments e USING (account, enrolment)
+        JOIN suppressions x ON x.account = s.account AND x.aim = 'customer'
+             AND x.target = s.customer AND x.channel = s.channel AND x.schedule IN ('', e.schedule)
+        WHERE NOT EXISTS (SELECT 1 FROM command_targets t
+                          WHERE t.account = s.account AND t.customer = s.customer
+                            AND s.send = ANY(t.open))
+    """,
     "G2 a customer has a slot if and only if it is active": """
         SELECT c.customer, c.place, s.slot FROM customers c
         LEFT JOIN slots s USING (account, customer)
@@ -137,7 +155,7 @@ def broken(engine: Engine, account: str | None = None) -> dict[str, list[str]]:
 
 _TABLES = (
     *("customers", "slots", "enrolments", "pending", "started", "sends", "counters"),
-    *("commands", "command_targets"),
+    *("commands", "command_targets", "suppressions", "schedule_versions"),
 )
 _ALL = text(
     "WITH "

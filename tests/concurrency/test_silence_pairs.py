@@ -1,4 +1,4 @@
-"""A move, a pause and a payment against each part of a reminder, in both orders.
+"""A move, a pause, an opt-out and a payment against each part of a reminder, in both orders.
 
 The one locking rule (DESIGN, section 4): whoever comes second waits for the slot, or leaves it
 alone, and then sees all that the first one did.
@@ -32,6 +32,7 @@ class Silencer(NamedTuple):
 SILENCERS = {
     "move": Silencer("move_to_directory", {}, "moved"),
     "pause": Silencer("pause", {}, None),
+    "opt-out": Silencer("opt_out", {}, "opted_out"),
     "payment": Silencer("record", {"fact": {"fact": "payment"}}, "paid"),
 }
 

@@ -13,6 +13,7 @@ from domain.commands import (
     MAX_BYTES,
     AddCustomer,
     Command,
+    ConsentCommand,
     CustomerCommand,
     PutAccount,
     UnreadableCommandError,
@@ -81,6 +82,13 @@ GOOD: dict[Kind, dict[str, Any]] = {
         "customers": ["c-17"],
         "fact": {"fact": "payment", "full": False, "amount": "12.50", "currency": "EUR"},
     },
+    Kind.BLOCK: {"domain": "@Spam.Example", "schedule": "dunning"},
+    Kind.UNBLOCK: {"address": "Ann@EXAMPLE.org", "channel": "email"},
+    Kind.OPT_OUT: {"number": "+33 6 12 34 56 78"},
+    Kind.OPT_IN: {
+        "number": "+33 6 12 34 56 78",
+        "consent": {"source": "START", "at": "2026-11-22T10:00:00+01:00"},
+    },
 }
 
 
@@ -125,6 +133,46 @@ def test_command_written_down_and_read_again_is_the_same(kind: Kind) -> None:
     assert again == read
     assert again.model_fields_set == read.model_fields_set
     assert again.model_dump_json() == read.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("fields", "channels"),
+    [
+        ({"customers": ["c-17", "c-17"]}, ("email", "sms")),
+        ({"customers": {"place": "archived"}, "channel": "sms"}, ("sms",)),
+        ({"address": "Ann@example.org"}, ("email",)),
+        ({"number": "+33612345678", "channel": "sms"}, ("sms",)),
+        ({"domain": "spam.example"}, ("email",)),
+    ],
+)
+def test_consent_is_about_every_channel_that_reaches_whom_it_names(
+    fields: dict[str, Any], channels: tuple[str, ...]
+) -> None:
+    read = read_command(json.dumps(command("block", **fields)))
+    assert isinstance(read, ConsentCommand)
+    assert read.channels == channels
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({}, "needs one of `customers`, `address`, `number` and `domain`, not none"),
+        (
+            {"customers": ["c-17"], "number": "+33612345678"},
+            "needs one of `customers`, `address`, `number` and `domain`, not 2",
+        ),
+        (
+            {"address": "ann@example.org", "channel": "sms"},
+            "gives an address, which only email reaches, and the channel sms: leave `channel` out",
+        ),
+        ({"domain": "no domain"}, "domain: is not a domain, such as spam.example"),
+        ({"customers": []}, "customers: needs at least 1"),
+    ],
+)
+def test_consent_that_names_nobody_or_contradicts_itself_is_refused(
+    fields: dict[str, Any], says: str
+) -> None:
+    assert why(json.dumps(command("opt_out", **fields))) == says
 
 
 def test_details_are_normalised_where_they_come_in() -> None:

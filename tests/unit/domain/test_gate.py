@@ -9,11 +9,14 @@ import pytest
 
 from domain import gate, policy
 from domain.caps import Recent
+from domain.consent import consent
 from domain.decision import Decision, Defer, Facts, Send, Skip
 from domain.gate import NOT_YET, ORDER, RULES, decide
 from domain.law import LAWS
+from domain.message import Channel
 from domain.rules import Rules
 from domain.schedule import Late, Schedule
+from domain.suppression import Aim, Suppression, SuppressionKind
 
 PARIS = ZoneInfo("Europe/Paris")
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)  # Monday, 09:00 in Paris
@@ -36,9 +39,11 @@ GOOD = Facts(
     sender="billing@acme.example",
 )
 TEXTS = next(law for law in LAWS if law.name == "US-CT")._replace(name="here")
+OPTED_OUT = Suppression(SuppressionKind.OPTED_OUT, Aim.CUSTOMER, Channel.EMAIL, "")
 BAD: dict[str, dict[str, object]] = {
     "paused": {"paused": True},
     "command_waits": {"command_waits": True},
+    "consent": {"suppressions": (OPTED_OUT,)},
     "reachable": {"recipient": None},
     "has_template": {"template_exists": False},
     "in_time": {"due_at": NOW - timedelta(days=2, seconds=1)},
@@ -77,6 +82,7 @@ def test_nothing_objects_to_a_good_send() -> None:
     [
         ("paused", Defer("paused", NOW + timedelta(hours=1))),
         ("command_waits", Defer("command_waits", NOW + timedelta(minutes=10))),
+        ("consent", Skip("consent", "the customer has opted out of email")),
         ("reachable", Skip("reachable", "the customer has no email address")),
         ("has_template", Skip("has_template", "there is no template hello")),
         (
@@ -134,6 +140,10 @@ def test_what_is_not_yet_decided_is_what_a_resume_brings_forward() -> None:
     assert {"paused", "command_waits"} == NOT_YET
 
 
+def test_what_is_forbidden_on_one_channel_is_sent_by_another() -> None:
+    assert decide(GOOD._replace(suppressions=(OPTED_OUT._replace(channel=Channel.SMS),))) == Send()
+
+
 def test_a_step_exactly_as_late_as_allowed_is_sent() -> None:
     assert decide(GOOD._replace(due_at=NOW - timedelta(days=2))) == Send()
 
@@ -167,4 +177,4 @@ def test_every_rule_of_the_module_is_in_the_list() -> None:
         and name != "decide"
         and not name.startswith("_")
     }
-    assert rules == set(RULES)
+    assert rules | {consent} == set(RULES)

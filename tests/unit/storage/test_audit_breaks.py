@@ -96,6 +96,25 @@ BREAKS: dict[str, Break] = {
         UPDATE commands SET done_at = done_at - interval '1 day' WHERE done_at IS NOT NULL
         """,
     ),
+    "pending_while_suppressed": Break(
+        "ann",
+        """
+        INSERT INTO suppressions (account, target, aim, kind, channel, order_at, business_at)
+        SELECT account, 'ann', 'customer', 'blocked', channel, now(), now()
+        FROM accounts, (VALUES ('email'), ('sms')) AS both_of (channel)
+        """,
+    ),
+    "started_while_suppressed": Break(
+        "sam",
+        """
+        INSERT INTO suppressions (account, target, aim, kind, channel, command, order_at,
+                                  business_at)
+        SELECT t.account, 'sam', 'customer', 'blocked', 'email', c.command, now(), now()
+        FROM command_targets t JOIN commands c USING (account, seq)
+        WHERE t.customer = 'sam' AND c.kind = 'activate'
+        """,
+    ),
+    "suppression_lost": Break("bo", "DELETE FROM suppressions WHERE target = 'bo'"),
     "slot_iff_active": Break("abe", "DELETE FROM slots WHERE customer = 'abe'"),
     "enrolled_without_slot": Break(
         "max",

@@ -79,6 +79,7 @@ def live_through(layby: Layby) -> None:
     _end_and_pause(layby)
     _settle(layby)
     _leave_in_progress(layby)
+    _be_silenced(layby)
     _be_many(layby)
     _be_refused(layby)
     sweep(layby)
@@ -129,6 +130,24 @@ def _end_and_pause(layby: Layby) -> None:
     start(layby, "rob")
     layby.must("remove_from_schedule", customers=["rob"], schedule="dunning")
     settle(layby, "rob", Answer.NOT_HANDED_OVER)
+
+
+def _be_silenced(layby: Layby) -> None:
+    """Blocked and opted out, in part and in full, before and after a send began; and lifted."""
+    phones = {"bo": "+33612345670", "ute": "+33612345671", "gus": "+33612345672"}
+    for customer, phone in phones.items():
+        layby.add(customer, phone=phone)
+    layby.must("activate", customers=list(phones))
+    layby.must("assign_schedule", customers=list(phones), schedule="dunning")
+    start(layby, "bo")
+    layby.must("block", customers=["bo"])
+    layby.must("opt_out", customers=["ute"], channel="email")
+    layby.must("block", customers=["gus"], schedule="dunning")
+    layby.must("unblock", customers=["gus"])
+    layby.must("opt_out", customers=["gus"])
+    consent = {"source": "START", "at": layby.now}
+    layby.must("opt_in", number=phones["gus"], consent=consent)
+    layby.must("block", domain="spam.example")
 
 
 def _settle(layby: Layby) -> None:
