@@ -13,6 +13,7 @@ from harness import numbered
 
 from domain.commands import BULK_FROM, MAX_BYTES
 
+CONSENT = {"source": "START", "at": "2026-01-05T07:00:00Z"}
 ISSUED_EARLY = "2026-01-05T07:00:00Z"
 EVERY_DOOR = pytest.mark.parametrize("name", NAMES)
 
@@ -53,6 +54,22 @@ OUTCOMES: dict[str, tuple[bytes, Came]] = {
         raw("8", "pause", customers=["zoe"]),
         ("refused", 0, 0, ["unknown_customer"]),
     ),
+    "blocked": (
+        raw("8-1", "block", customers=["bob"], channel="email"),
+        ("applied", 1, 0, []),
+    ),
+    "blocked by a domain": (raw("8-2", "block", domain="spam.example"), ("applied", 0, 0, [])),
+    "not blocked by that": (
+        raw("8-3", "unblock", customers=["bob"], channel="sms"),
+        ("refused", 0, 0, ["nothing_to_lift"]),
+    ),
+    "unblocked": (raw("8-4", "unblock", customers=["bob"]), ("applied", 1, 0, [])),
+    "opted out": (raw("8-5", "opt_out", customers=["ann", "bob"]), ("applied", 2, 0, [])),
+    "opted in too early": (
+        raw("8-6", "opt_in", customers=["bob"], issued_at=ISSUED_EARLY, consent=CONSENT),
+        ("superseded", 0, 0, ["superseded"]),
+    ),
+    "opted in": (raw("8-7", "opt_in", customers=["bob"], consent=CONSENT), ("applied", 1, 0, [])),
     "unknown account": (
         raw("9", "pause", account="nobody", customers=["ann"]),
         ("refused", 0, 0, ["unknown_account"]),

@@ -65,12 +65,16 @@ def test_explain_tells_what_happened_by_whom_what_did_not_and_what_comes(
     assert "step 1 by email: skipped (reachable: the customer has no email address)" in told
     assert "dunning v1 step 2 of 3: will be due by sms" in told
     layby.must("move_to_directory", customers=["ann"])
+    stop = layby.must("opt_out", number="+33612345678", source="sms")
     told = run("explain", "ann").stdout
     assert "step 2 by sms: cancelled (moved)" in told
+    said = f"since 2026-01-05 08:00 (command {stop.id} from sms)."
+    assert f"Not written to: its number has opted out of sms, {said}" in told
     assert "only active customers get reminders" in told
     story = json.loads(run("explain", "ann", "--json").stdout)
     assert story["customer"]["place"] == "archived"
     assert story["coming"] == []
+    assert [(one["kind"], one["by"]) for one in story["suppressions"]] == [("opted_out", "number")]
 
 
 def test_explain_tells_what_was_put_off_by_which_rule_and_until_when(

@@ -62,9 +62,14 @@ def test_a_customers_story_is_told_without_personal_data(layby: Layby, admin: ht
     layby.set_up()
     layby.on_schedule("ann")
     layby.deliver()
+    stop = layby.must("opt_out", number="+33612345678", schedule="dunning", source="sms")
+    layby.must("block", domain="example.org")
     who = admin.get("/v1/customers/ann")
     assert (who.json()["place"], who.json()["has_email"]) == ("active", True)
-    assert [one["schedule"] for one in who.json()["coming"]] == ["dunning"]
+    first, second = who.json()["suppressions"]
+    assert (first["kind"], first["by"], first["channel"]) == ("blocked", "domain", "email")
+    assert (second["kind"], second["by"], second["schedule"]) == ("opted_out", "number", "dunning")
+    assert (second["command"], second["source"]) == (stop.id, "sms")
     story = admin.get("/v1/customers/ann/timeline")
     events = [one["event"] for one in story.json()["events"]]
     assert (events[0], "send_sent" in events) == ("customer_added", True)
