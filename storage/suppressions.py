@@ -136,8 +136,10 @@ def record(
     """Record them; what is recorded already keeps who said so first, and the latest order."""
     if not recorded:
         return
-    # In the order of the key, or two of them could wait for each other.
-    ordered = sorted(recorded, key=lambda one: (one.target.name, one.target.aim, one.channel))
+    # Once each, customers may share an address; and in the order of the key, or two transactions
+    # could wait for each other.
+    once = {(one.target.name, one.target.aim, one.channel): one for one in reversed(recorded)}
+    ordered = [once[key] for key in sorted(once)]
     targets, channels, customers = zip(*ordered, strict=True)
     connection.execute(
         text(

@@ -18,7 +18,7 @@ from harness import TEMPLATES, Layby
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import event
-from stateful.model import DEFINITIONS, LEASE_SECONDS, Line, Model, Order, Run, Told
+from stateful.model import DEFINITIONS, LEASE_SECONDS, Line, Model, Order, Run, Said, Told
 
 from domain.commands import BULK_FROM
 from domain.message import Answer, Channel
@@ -96,6 +96,12 @@ PROFILES = st.one_of(
     UPDATES,
     _with("purge"),
 )
+CHANNEL = {"channel": channels.map(str)}
+CONSENT = st.just({"source": "START", "at": "2020-01-01T00:00:00Z"})
+WORDS = st.one_of(_with("block", optional=CHANNEL), _with("opt_out", optional=CHANNEL))
+LIFTS = st.one_of(
+    _with("unblock", optional=CHANNEL), _with("opt_in", optional=CHANNEL, consent=CONSENT)
+)
 ASSIGNMENTS = st.one_of(
     _with("assign_schedule", schedule=st.just("calls"), optional={"reference": references}),
     _with(
@@ -166,6 +172,7 @@ SWITCH = _act("switch", switched=st.sampled_from(["hello", "hello", "email", "sm
 TRAVEL = _act("travel", hours=st.sampled_from([0.1, 1, 24, 25, 72]))
 ACTS = st.one_of(
     *_commands(SILENCES, SILENCES, ENDS_OF_SILENCE, PROFILES, ASSIGNMENTS, ENDS_OF_SCHEDULES),
+    *_commands(WORDS, LIFTS, LIFTS),
     *(START, START, START, SETTLE, SETTLE, SETTLE, TRAVEL, TRAVEL),
     *_filters(
         any=SILENCES,
@@ -409,6 +416,7 @@ class JourneyMachine(RuleBasedStateMachine):
             (key_of[run], step): outcome for (run, step), outcome in model.ledger.items()
         }
         assert {at: line for at, (line, _) in self.lines().items()} == model.lines
+        assert self.said() == {one: beside for one, (_, beside) in model.said.items()}
 
     def teardown(self) -> None:
         """All comes to rest: what is started settles, what is rung for is applied, all is quiet."""
@@ -552,6 +560,13 @@ class JourneyMachine(RuleBasedStateMachine):
             "USING (account, customer)"
         )
         return {name: tuple(rest) for name, *rest in rows}
+
+    def said(self) -> dict[Said, str | None]:
+        rows = self.rows("SELECT kind, aim, channel, target, customer FROM suppressions")
+        return {
+            Said(kind, aim, target if aim == "customer" else None, channel): beside
+            for kind, aim, channel, target, beside in rows
+        }
 
     def keyed(self) -> list[tuple[tuple[str, str, str, int], Run]]:
         nth: dict[tuple[str, str, str], int] = defaultdict(int)

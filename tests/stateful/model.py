@@ -116,6 +116,16 @@ class Told:
         return name in self.waiting and (self.resolved or name in self.aimed)
 
 
+class Said(NamedTuple):
+    """A suppression. Everybody of the machine has one address and, who has one, one number."""
+
+    kind: str
+    aim: str
+    customer: str | None
+    """Null: of the address or the number."""
+    channel: str
+
+
 class Line(NamedTuple):
     state: str
     cancelled: int = 0
@@ -142,6 +152,10 @@ ALLOWED = {
     "assign_schedule": {"active"},
     "remove_from_schedule": {"active"},
     "record": {"reserve", "active", "archived"},
+    "block": {"reserve", "active", "archived"},
+    "unblock": {"reserve", "active", "archived"},
+    "opt_out": {"reserve", "active", "archived"},
+    "opt_in": {"reserve", "active", "archived"},
 }
 
 CHANGED_IN = {**ALLOWED, "move_to_directory": {"active"}}
@@ -163,6 +177,11 @@ class Model:
     attempts: dict[int, Attempt] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
     """Switches that are on: a channel, the account, or the template of all emails, hello."""
+    said: dict[Said, tuple[Order, str | None]] = field(default_factory=dict)
+    """With the order of the latest word, and beside whom the first one was recorded."""
+    before: dict[Said, tuple[Order, str | None]] = field(default_factory=dict)
+    order: Order = (0, 0)
+    """Of the command that is applied, and what had been said before it."""
 
     # Counting.
 
@@ -247,6 +266,7 @@ class Model:
                 self._line(told, name, Line("refused"))
             else:
                 here.append(name)
+        self.before, self.order = dict(self.said), told.order
         handle = getattr(self, told.kind)
         for name in here:
             self._line(told, name, handle(name, **told.fields))
@@ -322,6 +342,8 @@ class Model:
         versions = self.versions[schedule]
         if (due_date is None) is (versions[-1].steps[0].at is not None):
             return Line("refused")
+        if self._forbidden(name) >= {step.channel for step in versions[-1].steps}:
+            return Line("refused")
         run = Run(name, schedule, len(versions), reference, due_date or self.now, versions[-1])
         self.runs.append(run)
         if self.people[name].paused:
@@ -350,6 +372,77 @@ class Model:
             if run.definition.ended_by_payment and fact.get("reference") in (None, run.reference)
         ]
         return Line("applied", self._end(ending, "paid"), self.open(ending))
+
+    def block(self, name: str, channel: str | None = None) -> Line:
+        return self._silence(name, "blocked", channel)
+
+    def opt_out(self, name: str, channel: str | None = None) -> Line:
+        return self._silence(name, "opted_out", channel)
+
+    def unblock(self, name: str, channel: str | None = None) -> Line:
+        return self._lift(name, "blocked", channel)
+
+    def opt_in(self, name: str, consent: dict[str, str], channel: str | None = None) -> Line:
+        assert consent
+        return self._lift(name, "opted_out", channel)
+
+    def _against(self, name: str, kind: str, channel: str) -> Iterator[Said]:
+        """All that can be said against a customer of a kind and channel."""
+        yield Said(kind, "customer", name, channel)
+        if channel == "email":
+            yield Said(kind, "address", None, channel)
+        elif self.people[name].phone:
+            yield Said(kind, "number", None, channel)
+
+    def _forbidden(self, name: str) -> set[str]:
+        return {
+            one.channel
+            for kind in ("blocked", "opted_out")
+            for channel in ("email", "sms")
+            for one in self._against(name, kind, channel)
+            if one in self.said
+        }
+
+    def _silence(self, name: str, kind: str, channel: str | None) -> Line:
+        channels = {channel} if channel else {"email", "sms"}
+        for one in (one for by in channels for one in self._against(name, kind, by)):
+            beside = None if one.aim == "customer" else name
+            order, first = self.said.get(one, (self.order, beside))
+            self.said[one] = (max(order, self.order), first)
+        closed = self._forbidden(name) | channels
+        cancelled, ended = 0, []
+        for run in self.live(name):
+            if {step.channel for step in run.definition.steps[run.step :]} <= closed:
+                ended.append(run)
+            elif run.where == "pending":
+                while run.definition.steps[run.step].channel in closed:
+                    self._write(run, "cancelled", kind)
+                    cancelled += 1
+                    run.step += 1
+                    self._plan(run)
+        opened = [
+            run
+            for run in self.runs
+            if run.customer == name
+            and (run in ended or run.definition.steps[run.step].channel in channels)
+        ]
+        return Line("applied", cancelled + self._end(ended, kind), self.open(opened))
+
+    def _lift(self, name: str, kind: str, channel: str | None) -> Line:
+        channels = {channel} if channel else {"email", "sms"}
+        against = {one for by in channels for one in self._against(name, kind, by)}
+        mine = {
+            one: order
+            for one, (order, beside) in self.before.items()
+            if one in against or (beside == name and one.kind == kind and one.channel in channels)
+        }
+        if not mine:
+            return Line("refused")
+        if max(mine.values()) > self.order:
+            return Line("superseded")
+        for one in mine:
+            self.said.pop(one, None)
+        return Line("applied")
 
     def put_schedule(self, schedule: str, definition: Definition) -> None:
         versions = self.versions.setdefault(schedule, [])
@@ -416,6 +509,8 @@ class Model:
             assert run.planned_at is not None
             if channel == "email" and "hello" in self.paused:
                 run.due_at, run.deferred = self.now + PAUSED_LOOK, True
+            elif channel in self._forbidden(run.customer):
+                self._skip(run, "consent")
             elif channel == "sms" and not self.people[run.customer].phone:
                 self._skip(run, "reachable")
             elif self.now - run.planned_at > LATE:

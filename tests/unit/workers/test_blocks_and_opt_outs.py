@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from concurrency.interleave import errors_by_state
 from concurrency.invariants import broken
 from concurrency.parts import answer, start, started
 from harness import SCHEDULE, Layby
@@ -80,6 +81,17 @@ def test_what_is_started_is_reported_and_the_next_step_that_may_go_follows(peopl
     (again,) = people.rows("SELECT customer, state, rule FROM sends WHERE state = 'skipped'")
     assert again[1:] == ("skipped", "consent")
     assert broken(people.engine) == {}
+
+
+def test_customers_who_share_a_number_are_silenced_by_one_command(people: Layby) -> None:
+    with errors_by_state(people.engine) as errors:
+        people.must("block", customers=["ann", "bob"], channel="sms")
+    assert errors == {}
+    by = people.rows("SELECT aim, target FROM suppressions WHERE aim = 'customer' ORDER BY 2")
+    assert by == [("customer", "ann"), ("customer", "bob")]
+    assert people.rows("SELECT customer FROM suppressions WHERE aim = 'number'") == [("ann",)]
+    entries = people.rows("SELECT count(*) FROM journal WHERE event = 'customer_blocked'")
+    assert entries == [(2,)]
 
 
 def test_what_a_second_silence_ends_is_not_quiet_before_what_the_first_one_found(
