@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from domain.country_zones import all_zones
-from domain.planning import zone_named
+from domain.zones import zone_named
 
 _MIDDAY = (10, 16)
 """Local hours; the others are too near to 08:00 or 21:00 for a long run."""

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from domain.calendar import Holidays
 from domain.contact import Country, Email, Language, Zone, normal_number
 from domain.customer_filter import Filter
 from domain.journey import Kind, Place, changed_in
@@ -30,7 +31,7 @@ from domain.message import Channel
 from domain.profile import Name, Profile, Values
 from domain.quota import DIRECTORY_TIMES_ACTIVE
 from domain.rules import Rules
-from domain.schedule import Schedule, ScheduleName
+from domain.schedule import A_CALENDAR, NONE_AT_ALL, Schedule, ScheduleName
 from domain.suppression import (
     Aim,
     Recipient,
@@ -146,6 +147,8 @@ class PutAccount(Envelope):
     directory_limit: Annotated[int, Field(ge=0, le=500_000_000)] | None = None
     zone: Zone | None = None
     country: Country | None = None
+    holidays: Holidays | None = None
+    """For schedules that bring none; its days, for all but those that heed none."""
     language: Language | None = None
     name: Name | None = None
     email_from: Annotated[str, StringConstraints(max_length=320)] | None = None
@@ -283,6 +286,15 @@ class RemoveFromSchedule(CustomerCommand):
     )
 
 
+class MoveToVersion(CustomerCommand):
+    """Move from older versions of a schedule to its newest, where each run has come to."""
+
+    kind: Literal[Kind.MOVE_TO_VERSION]
+    schedule: ScheduleName
+    from_version: Annotated[int, Field(ge=1)] | None = None
+    """Only from this one; None: from any older one."""
+
+
 class Payment(BaseModel):
     """Money received. In full, it ends what is scheduled for its reference, or for everything."""
 
@@ -414,6 +426,7 @@ Command = (
     | Resume
     | AssignSchedule
     | RemoveFromSchedule
+    | MoveToVersion
     | Record
     | Block
     | Unblock
@@ -508,7 +521,18 @@ def _paths_of_nul(path: tuple[int | str, ...], given: object) -> Iterator[tuple[
 
 def in_words(error: ValidationError) -> str:
     """Every mistake of a validation, without the values that were given (they may be personal)."""
-    return mistakes_in_words(error.errors(include_input=False, include_url=False))
+    return mistakes_in_words(own_mistakes(error))
+
+
+def own_mistakes(error: ValidationError) -> list[Mapping[str, Any]]:
+    """The mistakes of a validation, but for those that follow from another."""
+    problems = error.errors(include_input=False, include_url=False)
+    locs = [problem["loc"] for problem in problems]
+    return [
+        dict(problem)
+        for problem in problems
+        if not _follows_from_another(problem["type"], problem["loc"], locs)
+    ]
 
 
 def mistakes_in_words(problems: Sequence[Mapping[str, Any]]) -> str:
@@ -573,6 +597,6 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for part in parts:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part not in ("[key]", _A_LIST, _A_FILTER):
+        elif part not in ("[key]", _A_LIST, _A_FILTER, A_CALENDAR, NONE_AT_ALL):
             path += f".{part if _NAME.fullmatch(part) else '…'}"
     return f"{path.removeprefix('.')}: " if path else ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from domain.decision import Facts, Skip
 from domain.message import Channel
-from domain.schedule import Step
+from domain.step import Step
 from domain.suppression import Suppression
 
 
@@ -15,13 +15,13 @@ def consent(facts: Facts) -> Skip | None:
     """
     for one in facts.suppressions:
         if one.channel is facts.step.channel:
-            return Skip("consent", one.reason)
+            return Skip("consent", one.reason, by_channel=True)
     return None
 
 
 def channels_of(step: Step) -> tuple[Channel, ...]:
     """The ways that a step can go."""
-    return (step.channel,)
+    return (step.channel,) if step.fallback is None else (step.channel, step.fallback.channel)
 
 
 def closes(step: Step, schedule: str, found: Iterable[Suppression]) -> bool:

@@ -4,10 +4,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from domain.calendar import NO_HOLIDAYS, Calendar
 from domain.caps import Recent
 from domain.law import Law
+from domain.message import Channel
 from domain.rules import Rules
-from domain.schedule import Schedule, Step
+from domain.schedule import Schedule
+from domain.step import Step
 from domain.suppression import Suppression
 
 
@@ -19,6 +22,7 @@ class Facts(NamedTuple):
     """When the step was due by the schedule, before any retry or deferral."""
     schedule: Schedule
     step: Step
+    """As it goes by the channel at hand: its own, or its fallback's (`Step.by`)."""
     zone: ZoneInfo
     recipient: str | None
     template_exists: bool
@@ -44,6 +48,12 @@ class Facts(NamedTuple):
     """When that one was due by the schedule."""
     suppressions: tuple[Suppression, ...] = ()
     """Of this customer and its recipients, as far as they hold for this schedule."""
+    calendar: Calendar = NO_HOLIDAYS
+    """Whose holidays count."""
+    fallback: Channel | None = None
+    """The channel to try if this one is impossible; None: there is none, or this is it."""
+    diverted_by: str | None = None
+    """This is the fallback: the rule that closed the step's own channel."""
 
 
 class Send(NamedTuple):
@@ -61,6 +71,16 @@ class Skip(NamedTuple):
     rule: str
     reason: str
     inputs: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    by_channel: bool = False
+    """Only this channel is impossible: the step's fallback is tried, if it has one."""
 
 
-Decision = Send | Defer | Skip
+class Divert(NamedTuple):
+    """To the step's fallback, where the same gate decides anew; `rule` closed its own channel."""
+
+    rule: str
+    channel: Channel
+    inputs: dict[str, Any] = {}  # noqa: RUF012 - never written to
+
+
+Decision = Send | Defer | Skip | Divert

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
 
+from domain.calendar import NO_HOLIDAYS
 from domain.consent import consent
-from domain.decision import Decision, Defer, Facts, Send, Skip
+from domain.decision import Decision, Defer, Divert, Facts, Send, Skip
 from domain.hours import HORIZON
-from domain.planning import opening
+from domain.opening import opening
 from domain.policy import apart, caps, collector, no_send_hours, stricter_law
-from domain.schedule import Late
+from domain.step import Late
 
 
 def decide(facts: Facts) -> Decision:
@@ -17,7 +18,7 @@ def decide(facts: Facts) -> Decision:
     for rule in _BEFORE:
         objection = rule(facts)
         if objection is not None:
-            return objection
+            return _diverted(objection, facts)
     for rule in _WHEN:
         objection = rule(facts)
         if objection is not None:
@@ -47,6 +48,12 @@ def _agreed(facts: Facts, first: Defer) -> Defer | Skip:
     return Skip(first.rule, reason, {**first.inputs, "also": sorted(others)})
 
 
+def _diverted(objection: Decision, facts: Facts) -> Decision:
+    if isinstance(objection, Skip) and objection.by_channel and facts.fallback is not None:
+        return Divert(objection.rule, facts.fallback)
+    return objection
+
+
 def paused(facts: Facts) -> Defer | None:
     """What an operator paused waits, undecided; a resume brings it forward."""
     if facts.paused:
@@ -65,7 +72,7 @@ def reachable(facts: Facts) -> Skip | None:
     """A message needs an address of its channel."""
     if facts.recipient is None:
         wanted = "email address" if facts.step.channel == "email" else "telephone number"
-        return Skip("reachable", f"the customer has no {wanted}")
+        return Skip("reachable", f"the customer has no {wanted}", by_channel=True)
     return None
 
 
@@ -84,7 +91,10 @@ def has_sender(facts: Facts) -> Defer | None:
 
 
 def in_time(facts: Facts) -> Skip | None:
-    """A step that is later than its schedule allows is not sent any more."""
+    """A step that is later than its schedule allows is not sent any more, if it says so.
+
+    One that re-anchors is sent, and what follows it is planned from then (`planning.shift_of`).
+    """
     late = facts.now - facts.due_at
     if facts.step.when_late is Late.SKIP and late > facts.step.late_after:
         return Skip(
@@ -95,8 +105,17 @@ def in_time(facts: Facts) -> Skip | None:
 
 def in_window(facts: Facts) -> Defer | None:
     """Nothing starts in the closed hours of the customer's day."""
-    opens = _opening(facts.schedule.window, facts.now, facts.zone)
+    opens = _opening(facts.schedule.window, facts.now, facts.zone, NO_HOLIDAYS)
     return Defer("in_window", opens) if opens > facts.now else None
+
+
+def on_no_holiday(facts: Facts) -> Defer | None:
+    """Nothing starts on a holiday of the schedule's calendar."""
+    calendar = facts.calendar
+    if calendar.empty or not calendar.is_holiday(facts.now.astimezone(facts.zone).date()):
+        return None
+    opens = _opening(facts.schedule.window, facts.now, facts.zone, calendar)
+    return Defer("on_no_holiday", opens) if opens > facts.now else None
 
 
 _opening = lru_cache(maxsize=16_384)(opening)
@@ -123,7 +142,7 @@ ORDER: dict[str, tuple[Rule, ...]] = {
     "impossible": (consent, reachable, has_template),
     "too late": (in_time,),
     "no sender": (has_sender,),
-    "when": (collector, stricter_law, no_send_hours, in_window, apart, caps),
+    "when": (collector, stricter_law, no_send_hours, in_window, on_no_holiday, apart, caps),
 }
 """docs/gate.md tells it. What is not to be decided yet comes first: nothing is lost by waiting.
 Then what no waiting can mend, then what has waited too long. Whether there is a sender is a

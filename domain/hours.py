@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from domain.planning import moment, opening
-from domain.schedule import Weekday, Window
+from domain.opening import moment, opening
+from domain.window import Weekday, Window
 
 HORIZON = timedelta(days=400)
 """As far ahead as an allowed moment is looked for: every weekday, holiday and clock of a year."""

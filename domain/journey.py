@@ -43,6 +43,7 @@ class Kind(StrEnum):
     RESUME = "resume"
     ASSIGN_SCHEDULE = "assign_schedule"
     REMOVE_FROM_SCHEDULE = "remove_from_schedule"
+    MOVE_TO_VERSION = "move_to_version"
     RECORD = "record"
     BLOCK = "block"
     UNBLOCK = "unblock"
@@ -72,6 +73,7 @@ ALLOWED_IN: dict[Kind, frozenset[Place]] = {
     Kind.UNBLOCK: frozenset(Place),
     Kind.OPT_OUT: frozenset(Place),
     Kind.OPT_IN: frozenset(Place),
+    Kind.MOVE_TO_VERSION: frozenset({Place.ACTIVE}),
 }
 """Commands that change no place, and the places that they are allowed in."""
 
@@ -167,6 +169,10 @@ _PHRASES: dict[Kind, tuple[str, str]] = {
     ),
     Kind.REMOVE_FROM_SCHEDULE: (
         "take {customer} off a schedule",
+        "only active customers are on schedules",
+    ),
+    Kind.MOVE_TO_VERSION: (
+        "move {customer} to a newer version of a schedule",
         "only active customers are on schedules",
     ),
     Kind.RECORD: ("record a fact of {customer}", "facts belong to known customers"),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from domain.caps import Cap
 from domain.hours import Hours, window
 from domain.message import Channel
-from domain.schedule import Weekday, Window
+from domain.window import Weekday, Window
 
 CLOSES_EARLY = timedelta(minutes=1)
 

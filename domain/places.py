@@ -8,7 +8,7 @@ from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
 from phonenumbers.tzdata import TIMEZONE_DATA
 
 from domain.country_zones import zones_of_country
-from domain.planning import zone_named
+from domain.zones import zone_named
 
 _TELLING = 9
 """Characters of a number in E.164 that tell where it is: as far as its prefixes and types go."""

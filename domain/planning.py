@@ -1,98 +1,150 @@
 """When a step is due: wall time in the customer's zone, never in a window's closed hours."""
 
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from domain.schedule import Schedule, Weekday, Window
+from domain.calendar import NO_HOLIDAYS, Calendar, Holidays, calendar_of
+from domain.opening import moment, open_day, opening
+from domain.repeat import Repeat, Repeated
+from domain.schedule import Schedule
+from domain.step import Step
+from domain.times import later
+from domain.zones import zone_named
 
 Anchor = date | datetime
 """A calendar day (`due_date`) or an aware moment (`assigned_at`)."""
 
-_DAY = timedelta(days=1)
-_WEEKDAYS = tuple(Weekday)
-zone_named = lru_cache(maxsize=1024)(ZoneInfo)
 
-
-def due_at(schedule: Schedule, step: int, anchor: Anchor, zone: ZoneInfo) -> datetime:
-    """The moment, in UTC, at which a step of an enrolment is due."""
-    wanted = schedule.steps[step]
-    if wanted.at is None:
-        if not isinstance(anchor, datetime):
-            raise TypeError("a step without a time of day needs a moment as its anchor")
-        return opening(schedule.window, anchor + wanted.offset, zone)
+def due_at(
+    schedule: Schedule,
+    cursor: int,
+    anchor: Anchor,
+    zone: ZoneInfo,
+    calendar: Calendar = NO_HOLIDAYS,
+) -> datetime:
+    """The moment, in UTC, at which a send of an enrolment is due: never before an earlier one."""
     first = anchor.astimezone(zone).date() if isinstance(anchor, datetime) else anchor
-    day = _open_day(schedule.window, first + wanted.offset)
-    hour = wanted.at
-    for before in reversed(schedule.steps[:step]):
-        # Put off from closed days to the same open one, steps keep their order.
-        if before.at is None or _open_day(schedule.window, first + before.offset) != day:
-            break
-        hour = max(hour, before.at)
-    # A gap can move it past the window's end, or to another day.
-    return opening(schedule.window, moment(datetime.combine(day, hour), zone), zone)
-
-
-def _open_day(window: Window, day: date) -> date:
-    while _WEEKDAYS[day.weekday()] not in window.weekdays:
-        day += _DAY
-    return day
-
-
-def moment(wall: datetime, zone: ZoneInfo) -> datetime:
-    """A wall time as a moment in UTC.
-
-    A time in a gap moves to the gap's end; of a fold the first one counts (PEP 495).
-    """
-    first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
-    if first.astimezone(zone).replace(tzinfo=None) == wall:
-        return first
-    # Between the two readings of a wall time that does not exist lies the transition.
-    return _transition(wall.replace(tzinfo=zone, fold=1).astimezone(UTC), first, zone)
-
-
-def _transition(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
-    """The moment between these two at which the zone's clock is set."""
-    new_offset = after.astimezone(zone).utcoffset()
-    while after - before > timedelta(seconds=1):
-        middle = before + (after - before) // 2
-        if middle.astimezone(zone).utcoffset() == new_offset:
-            after = middle
-        else:
-            before = middle
-    return after.replace(microsecond=0)
-
-
-def opening(window: Window, at: datetime, zone: ZoneInfo) -> datetime:
-    """The first moment from `at` on that lies in the window, in UTC."""
-    at = at.astimezone(UTC)
-    while window != _ALWAYS and not _is_open(window, at.astimezone(zone)):
-        at = _next_chance(window, at, zone)
-    return at
-
-
-def _is_open(window: Window, local: datetime) -> bool:
-    return (
-        _WEEKDAYS[local.weekday()] in window.weekdays
-        and window.opens <= local.time()
-        and (window.until is None or local.time() < window.until)
+    if schedule.by_days:
+        return _latest(schedule, cursor, first, zone, calendar)
+    return max(
+        _moment_of(schedule, each, anchor, zone, calendar)
+        if schedule.step_at(each).at is None
+        else _hour_of(schedule, each, first, zone, calendar)
+        for each in _up_to(schedule, cursor)
     )
 
 
-def _next_chance(window: Window, at: datetime, zone: ZoneInfo) -> datetime:
-    """When a closed window can open next: at its hour, or when the clock is set before that."""
-    local = at.astimezone(zone)
-    wall = local.replace(tzinfo=None)
-    day = local.date() if local.time() < window.opens else local.date() + _DAY
-    hour = at + (datetime.combine(day, window.opens) - wall)
-    if hour.astimezone(zone).utcoffset() == local.utcoffset():
-        return hour
-    return _transition(at, hour, zone)
+@lru_cache(maxsize=65_536)
+def _latest(
+    schedule: Schedule, cursor: int, first: date, zone: ZoneInfo, calendar: Calendar
+) -> datetime:
+    """The same where every step has a time of day: many customers share a day, few a moment."""
+    return max(_hour_of(schedule, each, first, zone, calendar) for each in _up_to(schedule, cursor))
 
 
-_ALWAYS = Window()
+def _up_to(schedule: Schedule, cursor: int) -> Iterable[int]:
+    """The latest turn of each step, as far as that goes; the turns before them are no later.
+
+    Closed days can put two steps to one, business days can overtake days of the calendar, and a
+    round the one before it: then what comes later waits.
+    """
+    if schedule.in_order:
+        return (cursor,)
+    if schedule.repeat is not None and schedule.repeat.of is Repeated.ALL:
+        return range(max(0, cursor - len(schedule.steps) + 1), cursor + 1)
+    return (*range(min(cursor, len(schedule.steps) - 1)), cursor)
+
+
+@lru_cache(maxsize=65_536)
+def _hour_of(
+    schedule: Schedule, cursor: int, first: date, zone: ZoneInfo, calendar: Calendar
+) -> datetime:
+    """When a step with a time of day is due, if it were alone."""
+    round_, number = schedule.turn(cursor)
+    step, repeat = schedule.steps[number], schedule.repeat
+    assert step.at is not None, "it has a time of day"
+    if repeat is not None and repeat.of is Repeated.ALL:
+        first = later(first, repeat.interval, round_)
+    day = _day_of(step, first, calendar)
+    if repeat is not None and repeat.of is Repeated.LAST:
+        day = later(day, repeat.interval, round_)
+    day = open_day(schedule.window, day, calendar)
+    # A gap can move it past the window's end, or to another day.
+    wall = datetime.combine(day, step.at)
+    return opening(schedule.window, moment(wall, zone), zone, calendar)
+
+
+def _day_of(step: Step, first: date, calendar: Calendar) -> date:
+    if step.offset is not None:
+        return first + step.offset
+    assert step.business_days is not None, "it has one of them"
+    return calendar.business_days_after(first, step.business_days)
+
+
+def _moment_of(
+    schedule: Schedule, cursor: int, anchor: Anchor, zone: ZoneInfo, calendar: Calendar
+) -> datetime:
+    """When a step that counts from a moment is due, if it were alone."""
+    round_, number = schedule.turn(cursor)
+    step, repeat = schedule.steps[number], schedule.repeat
+    if not isinstance(anchor, datetime):
+        raise TypeError("a step without a time of day needs a moment as its anchor")
+    assert step.offset is not None, "business days have a time of day"
+    if repeat is None:
+        return opening(schedule.window, anchor + step.offset, zone, calendar)
+    if repeat.of is Repeated.ALL:
+        at = _rounds_after(anchor, repeat, round_, zone) + step.offset
+    else:
+        at = _rounds_after(anchor + step.offset, repeat, round_, zone)
+    return opening(schedule.window, at, zone, calendar)
+
+
+def _rounds_after(at: datetime, repeat: Repeat, rounds: int, zone: ZoneInfo) -> datetime:
+    if not repeat.interval.months:
+        return at + repeat.interval.span * rounds
+    # A month later is the same hour on the customer's wall.
+    wall = at.astimezone(zone).replace(tzinfo=None)
+    return moment(later(wall, repeat.interval, rounds), zone)
+
+
+def anchor_of(schedule: Schedule, cursor: int, anchor: Anchor) -> Anchor:
+    """What a send counts from: the next due date, where a repeat goes from one to the next."""
+    if schedule.repeat is None or schedule.repeat.of is Repeated.LAST:
+        return anchor
+    return later(anchor, schedule.repeat.interval, schedule.turn(cursor).round)
+
+
+def shifted(anchor: Anchor, shift_seconds: int) -> Anchor:
+    """The anchor of a run that a late step has moved (`when_late: reanchor`)."""
+    return anchor + timedelta(seconds=shift_seconds) if shift_seconds else anchor
+
+
+def shift_of(step: Step, planned_at: datetime, now: datetime, zone: ZoneInfo) -> int:
+    """By how much a step that is sent now moves the ones after it, in seconds; 0: it is in time.
+
+    Whole days of the customer's for a step with a time of day: the others keep theirs.
+    """
+    if not step.reanchors(now - planned_at):
+        return 0
+    if step.at is None:
+        return -((planned_at - now) // timedelta(seconds=1))
+    days = now.astimezone(zone).date() - planned_at.astimezone(zone).date()
+    return int(days.total_seconds())
 
 
 def zone_of(customer: str | None, schedule: Schedule, account: str) -> ZoneInfo:
     """Whose clock counts: the customer's own, else the schedule's, else the account's."""
     return zone_named(customer or schedule.zone or account)
+
+
+@lru_cache(maxsize=4096)
+def calendar_for(schedule: Schedule, account: Holidays | None) -> Calendar:
+    """Whose holidays count: the schedule's own and the account's days, else the account's."""
+    if schedule.holidays == "none":
+        return NO_HOLIDAYS
+    if schedule.holidays is None:
+        return NO_HOLIDAYS if account is None else calendar_of(account)
+    own = Holidays(days=account.days) if account is not None else Holidays()
+    return calendar_of(schedule.holidays, own)

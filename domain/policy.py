@@ -12,7 +12,7 @@ from domain.caps import Cap, counted, free_at
 from domain.decision import Defer, Facts, Skip
 from domain.hours import Hours, first_allowed, window
 from domain.law import LAW_VERSION
-from domain.planning import moment
+from domain.opening import moment
 
 _DAY = timedelta(days=1)
 _AFTER_MIDNIGHT = timedelta(hours=1)

@@ -28,8 +28,12 @@ def record_of(
     recent = None if facts.rules.counting[facts.step.channel] is None else facts.messages
     if isinstance(decision, Send):
         laws = tuple(law.name for law in facts.laws)
-        return _sent(versions, facts.zone, facts.places, laws, recent)
+        reanchored = facts.step.reanchors(facts.now - facts.due_at)
+        by = facts.diverted_by
+        return _sent(versions, facts.zone, facts.places, laws, recent, by, reanchored=reanchored)
     said = _decided(versions, facts.zone, decision.rule)
+    if facts.diverted_by is not None:
+        said["fallback"] = facts.diverted_by
     said |= {"template": facts.step.template, "template_version": template, **decision.inputs}
     if recent is not None:
         said["recent"] = recent
@@ -43,6 +47,9 @@ def _sent(
     places: tuple[ZoneInfo, ...],
     laws: tuple[str, ...],
     recent: int | None,
+    diverted_by: str | None,
+    *,
+    reanchored: bool,
 ) -> str:
     said = _decided(versions, zone, Send().rule)
     if places:
@@ -51,6 +58,10 @@ def _sent(
         said |= {"laws": laws, "law_version": LAW_VERSION}
     if recent is not None:
         said["recent"] = recent
+    if diverted_by is not None:
+        said["fallback"] = diverted_by
+    if reanchored:
+        said["reanchored"] = True
     return json.dumps(said)
 
 

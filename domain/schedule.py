@@ -1,28 +1,37 @@
 """A schedule: what is sent, when, counted from what. A version of it never changes."""
 
-from datetime import time, timedelta
+from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Self
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
+    Tag,
     field_serializer,
-    field_validator,
+    model_serializer,
     model_validator,
 )
 
+from domain.calendar import Holidays
 from domain.contact import Zone
-from domain.journey import Status
-from domain.message import Channel
-from domain.template import TemplateName
-
-TEN_YEARS = timedelta(days=3653)
-"""The furthest that a step lies from its anchor: what is further is a slip of the pen."""
+from domain.repeat import MOST_SENDS, Repeat, Repeated
+from domain.step import Step
+from domain.window import Window
 
 ScheduleName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
+
+
+A_CALENDAR, NONE_AT_ALL = "a calendar", "none at all"
+Observed = Annotated[
+    Annotated[Holidays, Tag(A_CALENDAR)] | Annotated[Literal["none"], Tag(NONE_AT_ALL)],
+    Discriminator(lambda given: NONE_AT_ALL if isinstance(given, str) else A_CALENDAR),
+]
 
 
 class AnchorKind(StrEnum):
@@ -34,104 +43,103 @@ class AnchorKind(StrEnum):
     """The moment of the assignment; steps without a time of day count from it exactly."""
 
 
-class Weekday(StrEnum):
-    MON = "mon"
-    TUE = "tue"
-    WED = "wed"
-    THU = "thu"
-    FRI = "fri"
-    SAT = "sat"
-    SUN = "sun"
-
-
 class Ends(StrEnum):
     """A fact that ends a customer's run through a schedule."""
 
     PAID = "paid"
 
 
-class Late(StrEnum):
-    """What becomes of a step that could not start in time."""
+class Turn(NamedTuple):
+    """What a cursor points at: a step, and how often it has come before."""
 
-    SEND = "send"
-    SKIP = "skip"
-
-
-class Step(BaseModel):
-    """One reminder. `offset` is ISO 8601: P3D is three days after the anchor, -P2D two before."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    offset: timedelta = Field(ge=-TEN_YEARS, le=TEN_YEARS)
-    at: time | None = None
-    """Local time of day in the customer's zone; then `offset` counts whole days."""
-    channel: Channel
-    template: TemplateName
-    sets_status: Status | None = None
-    late_after: timedelta = Field(default=timedelta(days=2), ge=timedelta(0), le=TEN_YEARS)
-    when_late: Late = Late.SKIP
-
-    @model_validator(mode="after")
-    def _time_of_day_counts_whole_days(self) -> Self:
-        if self.at is not None and self.offset % timedelta(days=1):
-            raise ValueError(
-                "has a time of day and an offset with hours: give whole days, such as P3D, or "
-                "leave `at` out"
-            )
-        if self.at is not None and self.at.tzinfo is not None:
-            raise ValueError("has a time of day with an offset: it is local, such as 09:30")
-        if self.sets_status in (Status.PROMISED, Status.DISPUTED):
-            raise ValueError("can set the status on_track or late: the others come from facts")
-        return self
+    round: int
+    step: int
 
 
-class Window(BaseModel):
-    """When messages may start, in the customer's local time; `until` is not part of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    weekdays: Annotated[frozenset[Weekday], Field(min_length=1)] = frozenset(Weekday)
-    opens: time = Field(default=time(0), alias="from")
-    until: time | None = None
-    """None is midnight, 24:00."""
-
-    @field_validator("until", mode="before")
-    @classmethod
-    def _midnight_is_none(cls, until: object) -> object:
-        return None if until in ("24:00", "24:00:00") else until
-
-    @field_serializer("weekdays")
-    def _in_order(self, weekdays: frozenset[Weekday]) -> list[Weekday]:
-        # A set has another order in each process, and the same window must be the same JSON.
-        return [weekday for weekday in Weekday if weekday in weekdays]
-
-    @model_validator(mode="after")
-    def _opens_before_it_closes(self) -> Self:
-        if self.opens.tzinfo is not None or (self.until is not None and self.until.tzinfo):
-            raise ValueError("has an hour with an offset: hours are local, such as 09:30")
-        if self.until is not None and self.opens >= self.until:
-            raise ValueError(
-                f"opens at {self.opens:%H:%M} and closes at {self.until:%H:%M}: it never opens. "
-                "A window lies within one day, and ends at 24:00 at the latest"
-            )
-        return self
+_SAID_IF_SET = frozenset({"repeat", "holidays"})
 
 
 class Schedule(BaseModel):
-    """The definition that `put_schedule` brings."""
+    """The definition that `put_schedule` brings.
+
+    A *cursor* counts the sends of a run from 0. Without a `repeat` it is the number of the step;
+    with one it goes on through the rounds, and `turn` says which step it points at.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     anchor: AnchorKind
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=200)]
+    repeat: Repeat | None = None
     window: Window = Window()
+    holidays: Observed | None = None
+    """None: the account's calendar. Else its own, and the account's own days; or none at all."""
     zone: Zone | None = None
     """For customers whose own zone is not known; None: the account's."""
     ends: frozenset[Ends] = frozenset({Ends.PAID})
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # Plans are kept by the schedule: hashed once, not field by field at each look-up.
+        return hash(self.model_dump_json())
+
+    @cached_property
+    def length(self) -> int:
+        """How many sends a run through it has: the cursor at which it is complete."""
+        return len(self.steps) + (0 if self.repeat is None else self._again * self.repeat.rounds)
+
+    @cached_property
+    def by_days(self) -> bool:
+        """Whether every step has a time of day."""
+        return all(step.at is not None for step in self.steps)
+
+    @cached_property
+    def in_order(self) -> bool:
+        """Its sends come in their order by themselves, whatever is closed: see `due_at`."""
+        return all(step.at is None for step in self.steps) and (
+            self.repeat is None
+            or self.repeat.of is Repeated.LAST
+            or not self.repeat.interval.months
+        )
+
+    @cached_property
+    def _again(self) -> int:
+        """How many of the steps come again."""
+        repeats_all = self.repeat is not None and self.repeat.of is Repeated.ALL
+        return len(self.steps) if repeats_all else 1
+
+    def turn(self, cursor: int) -> Turn:
+        """The step that a cursor points at, and its round."""
+        once = len(self.steps) - self._again
+        if cursor < once:
+            return Turn(0, cursor)
+        round_, step = divmod(cursor - once, self._again)
+        return Turn(round_, once + step)
+
+    def step_at(self, cursor: int) -> Step:
+        return self.steps[self.turn(cursor).step]
+
+    def steps_from(self, cursor: int) -> tuple[Step, ...]:
+        """Each step that is still to come, whatever its round."""
+        until = min(cursor + len(self.steps), self.length)
+        return tuple(self.step_at(each) for each in range(cursor, until))
+
     @field_serializer("ends")
     def _in_order(self, ends: frozenset[Ends]) -> list[Ends]:
         return sorted(ends)
+
+    @model_serializer(mode="wrap")
+    def _as_short_as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # As in Step: what is not used is not there.
+        fields: dict[str, Any] = written(self)
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None or name not in _SAID_IF_SET
+        }
 
     @model_validator(mode="after")
     def _steps_do_not_contradict(self) -> Self:
@@ -139,6 +147,9 @@ class Schedule(BaseModel):
             self._check_hour(number, step)
         for number, (before, after) in enumerate(zip(self.steps, self.steps[1:], strict=False), 2):
             _check_order(number, before, after)
+        _check_names(self.steps)
+        if self.repeat is not None:
+            self._check_repeat(self.repeat)
         return self
 
     def _check_hour(self, number: int, step: Step) -> None:
@@ -152,10 +163,37 @@ class Schedule(BaseModel):
                 f"{closes}: it could never be sent on time"
             )
 
+    def _check_repeat(self, repeat: Repeat) -> None:
+        if self.length > MOST_SENDS:
+            raise ValueError(
+                f"comes to {self.length:,} sends with its repeat, and {MOST_SENDS:,} is the limit: "
+                "repeat less often"
+            )
+        again, every = self.steps[-self._again :], repeat.interval.span
+        if every % timedelta(days=1) and any(step.at is not None for step in again):
+            raise ValueError(
+                f"repeats every {repeat.every} what has a time of day: give whole days, such as P7D"
+            )
+        if every and again[-1].bounds[0] > again[0].bounds[1] + every:
+            raise ValueError(
+                f"repeats every {repeat.every}, before its last step has come: repeat less often, "
+                "or only the last step"
+            )
+
 
 def _check_order(number: int, before: Step, after: Step) -> None:
-    same_day = before.offset == after.offset and before.at is not None and after.at is not None
-    if after.offset < before.offset or (same_day and after.at < before.at):  # type: ignore[operator] # both are set on the same day
+    same_day = before.bounds == after.bounds and before.at is not None and after.at is not None
+    if after.bounds[1] < before.bounds[0] or (same_day and after.at < before.at):  # type: ignore[operator] # both are set on the same day
         raise ValueError(f"step {number} comes before step {number - 1}: list them in time order")
-    if (after.offset, after.at, after.channel) == (before.offset, before.at, before.channel):
+    if (*after.moment, after.channel) == (*before.moment, before.channel):
         raise ValueError(f"step {number} repeats step {number - 1}: same moment, same channel")
+
+
+def _check_names(steps: tuple[Step, ...]) -> None:
+    first: dict[str, int] = {}
+    for number, step in enumerate(steps, 1):
+        if step.name is not None and first.setdefault(step.name, number) != number:
+            raise ValueError(
+                f"step {number} has the name of step {first[step.name]}: give each its own, so "
+                "that a newer version knows them again"
+            )

@@ -32,6 +32,7 @@ from storage.schema import SchemaError
 from web.address import AddressError
 from workers.broker import BrokerUnreachableError
 from workers.fence import FencedError
+from workers.replanning import plan_by_newer_data
 
 app = typer.Typer(
     help="Layby: a job engine for customer reminders that can prove silence.",
@@ -118,6 +119,7 @@ def tick(json: Json = False) -> None:
         installation.fence.check()
         rung = ring(installation.engine, installation.bell())
         rescued = _watch(installation)
+        plan_by_newer_data(installation.engine)
         quiet = sweep(installation.engine)
     screen.result(
         json,

@@ -178,6 +178,8 @@ def _coming(row: dict[str, Any]) -> str:
     again = f", attempt {row['attempts'] + 1}" if row["attempts"] else ""
     if row["paused"]:
         return f"{what}: paused: {row['paused']}"
+    if row["fallback"]:
+        again += f", its fallback ({row['fallback']})"
     put_off = f", put off by {row['deferred']}" if row["deferred"] else ""
     return f"{what}: will be due by {row['channel']}{again}{put_off}"
 

@@ -15,6 +15,7 @@ from storage.leases import hold_lease, release_leases
 from storage.retention import Keep
 from workers.broker import Bell
 from workers.fence import Fence
+from workers.replanning import plan_by_newer_data
 
 log = structlog.get_logger()
 
@@ -22,6 +23,8 @@ RING_SECONDS = 1.0
 SWEEP_SECONDS = 0.25
 RESCUE_SECONDS = 2.0
 PARTITIONS_SECONDS = 3600.0
+CALENDAR_SECONDS = 3600.0
+"""Newer zones and holidays come with an upgrade, and so with a start: looked at then, too."""
 PRUNE_SECONDS = 60.0
 EPOCH_SECONDS = 5.0
 """What a backup and a restore have to lie apart for the restore to be noticed in any case."""
@@ -47,6 +50,7 @@ class Ticker:
         # Without a lease: each watch has its own clock, and one that takes over must have watched.
         self._add("rescue", RESCUE_SECONDS, lambda: watch.rescue(engine), leased=False)
         self._add("partitions", PARTITIONS_SECONDS, lambda: make_partitions(engine))
+        self._add("calendar", CALENDAR_SECONDS, lambda: plan_by_newer_data(engine))
         self._add("prune", PRUNE_SECONDS, pruning.prune)
         self._add("epoch", EPOCH_SECONDS, fence.beat)
 

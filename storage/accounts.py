@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from domain.calendar import Holidays
 from domain.commands import PutAccount
 from domain.rules import Rules
+from domain.zones import calendar_data
 from storage.database import often
 
 
@@ -26,6 +28,13 @@ class Account(NamedTuple):
     """As JSON. Only who decides on a send reads them: a rule of a newer version must not keep the
     account's commands from an older one."""
     rules_version: int
+    kept_holidays: str | None
+    """As JSON."""
+
+    @property
+    def holidays(self) -> Holidays | None:
+        """Its own calendar, for schedules without one."""
+        return None if self.kept_holidays is None else _read_holidays(self.kept_holidays)
 
     @property
     def rules(self) -> Rules:
@@ -38,10 +47,12 @@ class Account(NamedTuple):
 
 
 _read_rules = lru_cache(maxsize=4096)(Rules.model_validate_json)
+_read_holidays = lru_cache(maxsize=4096)(Holidays.model_validate_json)
 
 _ACCOUNT = """
     SELECT account, name, zone, country, language, email_from, sms_from, test_now,
-           coalesce(test_now, statement_timestamp()), CAST(rules AS text), rules_version
+           coalesce(test_now, statement_timestamp()), CAST(rules AS text), rules_version,
+           CAST(holidays AS text)
     FROM accounts WHERE account = :account
 """
 
@@ -84,15 +95,19 @@ def put_account(connection: Connection, put: PutAccount) -> None:
             """
             INSERT INTO accounts AS a
                    (account, name, zone, country, language, email_from, sms_from, test_now, rules,
-                    rules_version)
+                    rules_version, holidays, calendar_data)
             VALUES (:account, :name, coalesce(:zone, 'UTC'), :country, coalesce(:language, 'en'),
                     :email_from, :sms_from, :test_clock,
                     coalesce(CAST(:rules AS jsonb), '{}'),
-                    CASE WHEN CAST(:rules AS jsonb) IS NULL THEN 0 ELSE 1 END)
+                    CASE WHEN CAST(:rules AS jsonb) IS NULL THEN 0 ELSE 1 END,
+                    CAST(:holidays AS jsonb), :calendar_data)
             ON CONFLICT (account) DO UPDATE SET
                    name = coalesce(:name, a.name),
                    zone = coalesce(:zone, a.zone),
-                   replan_after = CASE WHEN :zone <> a.zone THEN '' ELSE a.replan_after END,
+                   replan_after = CASE WHEN :zone <> a.zone
+                                         OR CAST(:holidays AS jsonb) <> coalesce(a.holidays, 'null')
+                                  THEN '' ELSE a.replan_after END,
+                   holidays = coalesce(CAST(:holidays AS jsonb), a.holidays),
                    country = coalesce(:country, a.country),
                    language = coalesce(:language, a.language),
                    email_from = coalesce(:email_from, a.email_from),
@@ -117,6 +132,8 @@ def put_account(connection: Connection, put: PutAccount) -> None:
                 }
             ),
             "rules": None if put.rules is None else put.rules.as_kept(),
+            "holidays": put.holidays.model_dump_json() if put.holidays is not None else None,
+            "calendar_data": calendar_data(),
         },
     )
 

@@ -1,7 +1,7 @@
 """Customers and their slots: locks first, facts in a later statement, then the changes."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from domain.customer import CustomerState
 from domain.journey import Place, Status
 from domain.profile import Profile
+from domain.whereabouts import derived_zone
 from storage.database import often
 from storage.switches import HELD
 
@@ -109,20 +110,26 @@ def add(connection: Connection, account: str, added: Sequence[Added], now: datet
         text(
             """
             INSERT INTO customers (account, customer, place, name, email, phone, country, zone,
-                                   language, "values", created_at)
+                                   language, "values", created_at, derived_zone)
             SELECT :account, customer, 'reserve', name, email, phone, country, zone, language,
-                   "values", :now
+                   "values", :now, derived_zone
             FROM jsonb_to_recordset(CAST(:added AS jsonb)) AS row
                  (customer text, name text, email text, phone text, country text, zone text,
-                  language text, "values" jsonb)
+                  language text, "values" jsonb, derived_zone text)
             """
         ),
         {
             "account": account,
             "now": now,
-            "added": json.dumps([{"customer": n, **p.model_dump()} for n, p in added]),
+            "added": json.dumps([_row(one) for one in added]),
         },
     )
+
+
+def _row(added: Added) -> dict[str, object]:
+    profile = added.profile
+    derived = derived_zone(profile.phone, profile.country)
+    return {"customer": added.customer, **profile.model_dump(), "derived_zone": derived}
 
 
 def update(
@@ -145,6 +152,45 @@ def update(
             "account": account,
             "customers": list(customers),
         },
+    )
+
+
+class Whereabouts(NamedTuple):
+    """What a customer's zone is derived from, and what it was derived as."""
+
+    customer: str
+    phone: str | None
+    country: str | None
+    zone: str | None
+    """Its own, which comes first."""
+    derived_zone: str | None
+
+
+def read_whereabouts(
+    connection: Connection, account: str, customers: Sequence[str]
+) -> list[Whereabouts]:
+    """Of these customers, whose locks are held."""
+    rows = connection.execute(
+        text(
+            "SELECT customer, phone, country, zone, derived_zone FROM customers "
+            "WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))"
+        ),
+        {"account": account, "customers": list(customers)},
+    )
+    return [Whereabouts(*row) for row in rows]
+
+
+def set_derived_zones(
+    connection: Connection, account: str, zones: Mapping[str, str | None]
+) -> None:
+    """Keep the zones that were derived, by customer."""
+    connection.execute(
+        text(
+            "UPDATE customers c SET derived_zone = d.zone "
+            "FROM unnest(CAST(:customers AS text[]), CAST(:zones AS text[])) AS d (customer, zone) "
+            "WHERE c.account = :account AND c.customer = d.customer"
+        ),
+        {"account": account, "customers": list(zones), "zones": list(zones.values())},
     )
 
 

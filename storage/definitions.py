@@ -22,7 +22,22 @@ class TemplateVersion(NamedTuple):
 
 def put_schedule(connection: Connection, account: str, schedule: str, definition: Schedule) -> int:
     """Add the next version; the same definition again is the version that is there."""
-    return _put(connection, "schedule", account, schedule, definition)
+    version = _put(connection, "schedule", account, schedule, definition)
+    if definition.repeat is not None:
+        _set_length(connection, account, schedule, version, definition.length)
+    return version
+
+
+def _set_length(
+    connection: Connection, account: str, schedule: str, version: int, length: int
+) -> None:
+    connection.execute(
+        text(
+            "UPDATE schedule_versions SET length = :length "
+            "WHERE account = :account AND schedule = :schedule AND version = :version"
+        ),
+        {"account": account, "schedule": schedule, "version": version, "length": length},
+    )
 
 
 def put_template(connection: Connection, account: str, template: str, definition: Template) -> int:

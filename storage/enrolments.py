@@ -23,13 +23,8 @@ class Enrolment(NamedTuple):
     anchor_date: date | None
     anchor_at: datetime | None
     zone: str | None
-    """The customer's own."""
-
-    @property
-    def anchor(self) -> Anchor:
-        anchor = self.anchor_date or self.anchor_at
-        assert anchor is not None, "the schema has exactly one"
-        return anchor
+    """The customer's own, or derived."""
+    shift_seconds: int
 
 
 class Plan(NamedTuple):
@@ -74,7 +69,7 @@ def enrol(
 
 _COLUMNS = """
     e.enrolment, e.customer, e.slot, e.schedule, e.version, e.step, e.anchor_date, e.anchor_at,
-    c.zone
+    coalesce(c.zone, c.derived_zone), e.shift_seconds
 """
 
 _ENROL = f"""

@@ -52,7 +52,8 @@ def customer(connection: Connection, name: str, account: str | None) -> Rows:
         connection,
         """
         SELECT c.account, c.customer, c.place, s.status, s.paused_at, s.activated_at,
-               coalesce(c.zone, a.zone) AS zone, coalesce(c.language, a.language) AS language,
+               coalesce(c.zone, c.derived_zone, a.zone) AS zone,
+               coalesce(c.language, a.language) AS language,
                c.email IS NOT NULL AS has_email, c.phone IS NOT NULL AS has_phone
         FROM customers c JOIN accounts a USING (account)
         LEFT JOIN slots s ON s.account = c.account AND s.customer = c.customer
@@ -111,8 +112,9 @@ def coming(connection: Connection, account: str, name: str) -> Rows:
         connection,
         """
         SELECT e.schedule, e.version, e.reference, e.step + 1 AS step,
-               jsonb_array_length(v.definition->'steps') AS steps, e.held, p.due_at, p.planned_at,
-               p.channel, p.attempts, p.deferred, paused.paused
+               coalesce(v.length, jsonb_array_length(v.definition->'steps')) AS steps, e.held,
+               p.due_at, p.planned_at, p.channel, p.attempts, p.deferred, p.fallback,
+               paused.paused
         FROM enrolments e
         JOIN schedule_versions v USING (account, schedule, version)
         JOIN slots s ON s.account = e.account AND s.slot = e.slot
@@ -126,7 +128,10 @@ def coming(connection: Connection, account: str, name: str) -> Rows:
               AND (w.scope = 'account' OR (w.scope = 'channel' AND w.name = p.channel)
                    OR (w.scope = 'queue' AND p.deferred = 'command_waits')
                    OR (w.scope = 'template'
-                       AND w.name = v.definition->'steps'->e.step->>'template'))) paused ON true
+                       AND w.name = CASE WHEN p.fallback IS NULL
+                                      THEN layby_step(v.definition, e.step)->>'template'
+                                      ELSE layby_step(v.definition, e.step)->'fallback'->>'template'
+                                      END))) paused ON true
         WHERE e.account = :account AND s.customer = :customer
         ORDER BY p.due_at NULLS LAST, e.enrolment
         """,

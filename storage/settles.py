@@ -29,7 +29,11 @@ class Flight(NamedTuple):
     anchor_date: date | None
     anchor_at: datetime | None
     zone: str | None
-    """The customer's own; it may have changed since."""
+    """The customer's own, or derived; it may have changed since."""
+    shift_seconds: int
+    planned_at: datetime
+    business_at: datetime
+    """When it was started."""
 
 
 class Settled(NamedTuple):
@@ -49,7 +53,9 @@ class Settled(NamedTuple):
     attempts: int
     """BACK: how many count."""
     zone: str | None
-    """The customer's own, by which the next step was planned."""
+    """The customer's own or derived, by which the next step was planned."""
+    shift_seconds: int
+    """By how much late steps, with this one, have moved what follows."""
 
 
 class Over(NamedTuple):
@@ -97,6 +103,7 @@ def _columns(settled: Sequence[Settled]) -> dict[str, str]:
         "next_ats": moments(one.next_at for one in by_id),
         "counts": numbers(one.attempts for one in by_id),
         "zones": texts(one.zone for one in by_id),
+        "shifts": numbers(one.shift_seconds for one in by_id),
     }
 
 
@@ -111,9 +118,10 @@ _DONE = """
                json_array_elements_text(CAST(:next_channels AS json)),
                unnest(CAST(:next_ats AS timestamptz[])),
                unnest(CAST(:counts AS int[])),
-               json_array_elements_text(CAST(:zones AS json)))
+               json_array_elements_text(CAST(:zones AS json)),
+               unnest(CAST(:shifts AS int[])))
     AS done (send, token, state, rule, detail, provider, provider_id, next_channel, next_at,
-             count, zone)
+             count, zone, shift)
 """
 
 # Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py.
@@ -131,14 +139,14 @@ _SETTLE = often(
         WHERE s.ctid = ANY(ARRAY(SELECT tid FROM done)) AND s.ctid = done.tid
           AND s.token = CAST(done.token AS uuid)
         RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id,
-                  done.next_channel, done.next_at, done.count, done.zone
+                  done.next_channel, done.next_at, done.count, done.zone, done.shift
     ), over AS MATERIALIZED (
         SELECT t.*, e.tid, e.live, e.held, e.end_reason, c.zone IS DISTINCT FROM t.zone AS moved
         FROM taken t,
         LATERAL (SELECT ctid AS tid, slot IS NOT NULL AS live, held, end_reason
                  FROM enrolments e
                  WHERE e.account = :account AND e.enrolment = t.enrolment OFFSET 0) e,
-        LATERAL (SELECT zone FROM customers c
+        LATERAL (SELECT coalesce(zone, derived_zone) AS zone FROM customers c
                  WHERE c.account = :account AND c.customer = t.customer OFFSET 0) c
     ), ledger AS (
         INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, detail,
@@ -154,6 +162,7 @@ _SETTLE = often(
     ), advanced AS (
         UPDATE enrolments e SET
             step = over.step + 1,
+            shift_seconds = over.shift,
             slot = CASE WHEN next_channel IS NOT NULL THEN e.slot END,
             held = CASE WHEN next_channel IS NOT NULL THEN e.held END,
             ended_at = CASE WHEN next_channel IS NULL THEN CAST(:now AS timestamptz) END,
@@ -167,11 +176,12 @@ _SETTLE = often(
         RETURNING e.enrolment, e.slot, e.customer, e.step, e.held, next_channel, next_at, moved
     ), planned AS (
         INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at, due_at,
-                             attempts)
-        SELECT :account, enrolment, slot, customer, step, next_channel, next_at, next_at, 0
+                             attempts, fallback)
+        SELECT :account, enrolment, slot, customer, step, next_channel, next_at, next_at, 0, NULL
         FROM advanced WHERE slot IS NOT NULL AND held IS NULL
         UNION ALL
-        SELECT account, enrolment, slot, customer, step, channel, planned_at, next_at, count
+        SELECT account, enrolment, slot, customer, step, channel, planned_at, next_at, count,
+               decision->>'fallback'
         FROM over WHERE state = 'pending' AND live AND held IS NULL
     )
     SELECT (SELECT count(*) FROM over) AS taken,
@@ -237,7 +247,8 @@ def _flights(
         text(
             f"""
             SELECT s.send, s.token, s.enrolment, s.slot, s.step, s.attempts, e.schedule, e.version,
-                   e.anchor_date, e.anchor_at, c.zone
+                   e.anchor_date, e.anchor_at, coalesce(c.zone, c.derived_zone),
+                   e.shift_seconds, s.planned_at, s.business_at
             FROM started s JOIN enrolments e USING (account, enrolment)
             JOIN customers c ON c.account = s.account AND c.customer = s.customer
             WHERE s.account = :account AND {condition}

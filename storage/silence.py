@@ -67,7 +67,7 @@ def end_enrolments(
     return {row.customer: Ended(row.ended, row.cancelled, tuple(row.open or ())) for row in rows}
 
 
-_TAKEN_OUT = """
+TAKEN_OUT = """
     taken AS (
         DELETE FROM pending p
         WHERE p.account = :account AND p.enrolment = ANY(ARRAY(SELECT enrolment FROM ending))
@@ -97,13 +97,13 @@ _TAKEN_OUT = """
 
 _END = f"""
     WITH ending AS (
-        SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
+        SELECT e.*, layby_step(v.definition, e.step)->>'channel' AS step_channel
         FROM enrolments e JOIN schedule_versions v USING (account, schedule, version)
         WHERE e.account = :account AND e.slot = ANY(CAST(:slots AS bigint[]))
           AND (CAST(:schedule AS text) IS NULL OR e.schedule = :schedule)
           AND (CAST(:reference AS text) IS NULL OR e.reference = :reference)
           AND (CAST(:ended_by AS text) IS NULL OR v.definition->'ends' ? :ended_by)
-    ), {_TAKEN_OUT}
+    ), {TAKEN_OUT}
     SELECT customer, count(*) AS ended, coalesce(max(cancelled), 0) AS cancelled,
            array_agg(s.send ORDER BY s.send) FILTER (WHERE s.send IS NOT NULL) AS open
     FROM ended LEFT JOIN cancelled USING (customer)
@@ -128,12 +128,12 @@ def end_these(
 
 _END_THESE = f"""
     WITH ending AS (
-        SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
+        SELECT e.*, layby_step(v.definition, e.step)->>'channel' AS step_channel
         FROM unnest(CAST(:enrolments AS bigint[])) AS named (enrolment),
         LATERAL (SELECT * FROM enrolments e
                  WHERE e.account = :account AND e.enrolment = named.enrolment OFFSET 0) e
         JOIN schedule_versions v USING (account, schedule, version)
-    ), {_TAKEN_OUT}
+    ), {TAKEN_OUT}
     SELECT customer, cancelled FROM cancelled
 """
 
@@ -181,11 +181,11 @@ _ARCHIVE = often(
            AND customer = ANY(ARRAY(SELECT unnest(CAST(:leaving AS text[]))))
         RETURNING slot
     ), ending AS (
-        SELECT e.*, v.definition->'steps'->e.step->>'channel' AS step_channel
+        SELECT e.*, layby_step(v.definition, e.step)->>'channel' AS step_channel
         FROM freed, LATERAL (SELECT * FROM enrolments e
                              WHERE e.account = :account AND e.slot = freed.slot OFFSET 0) e
         JOIN schedule_versions v USING (account, schedule, version)
-    ), {_TAKEN_OUT}, placed AS (
+    ), {TAKEN_OUT}, placed AS (
         UPDATE customers
         SET silenced_at = greatest(silenced_at, :order_at),
             kept = kept OR customer = ANY(CAST(:leaving AS text[])),

@@ -27,6 +27,8 @@ class Held(NamedTuple):
     planned_at: datetime
     attempts: int
     deferred: str | None
+    fallback: str | None
+    """By its step's fallback: the rule that closed its own channel."""
 
 
 class Due(NamedTuple):
@@ -42,7 +44,11 @@ class Due(NamedTuple):
     name: str | None
     recipient: str | None
     zone: str | None
+    """The customer's own, or derived."""
+    own_zone: str | None
+    """Its own alone: where else it may be, a derived one does not say."""
     language: str | None
+    shift_seconds: int
     command_waits: bool
     """Looked at only while a queue of commands is paused, or where that put the send off."""
     phone: str | None
@@ -122,14 +128,15 @@ def lock_due(
 _LOCK_DUE = often(
     f"""
     WITH p AS MATERIALIZED (
-        SELECT ctid, account, enrolment, slot, customer, step, planned_at, attempts, deferred
+        SELECT ctid, account, enrolment, slot, customer, step, planned_at, attempts, deferred,
+               fallback
         FROM pending p
         WHERE p.account = :account AND p.channel = :channel AND p.due_at <= :now
           AND layby_may_send(:seen) AND {HELD}
         ORDER BY p.due_at LIMIT (SELECT :limit) FOR UPDATE SKIP LOCKED
     )
     SELECT CAST(p.ctid AS text), p.enrolment, p.slot, p.customer, p.step, p.planned_at, p.attempts,
-           p.deferred
+           p.deferred, p.fallback
     FROM p, LATERAL (SELECT slot FROM slots s
                      WHERE s.account = p.account AND s.slot = p.slot
                      FOR NO KEY UPDATE SKIP LOCKED) s
@@ -191,7 +198,8 @@ _READ_DUE = {
     (channel, counting): often(
         f"""
         SELECT held.number, e.schedule, e.version, e.reference, e.anchor_date, e.anchor_at,
-               c."values" || e."values", c.name, c.{address}, c.zone, c.language,
+               c."values" || e."values", c.name, c.{address},
+               coalesce(c.zone, c.derived_zone), c.zone, c.language, e.shift_seconds,
                CASE WHEN {COMMANDS_PAUSED} OR :again
                     THEN EXISTS (SELECT 1 FROM command_targets t
                                  WHERE t.account = :account AND t.customer = held.customer
@@ -354,6 +362,22 @@ _DEFER = text(
         channel = excluded.channel, last_at = excluded.last_at, times = r.times + 1
     """
 )
+
+
+def divert(connection: Connection, diverted: Sequence[tuple[Held, str, str]]) -> None:
+    """Move held sends to another channel's queue, each by the rule that closed its own."""
+    held, channels, rules = zip(*diverted, strict=True)
+    connection.execute(
+        text(
+            "UPDATE pending p SET channel = d.channel, fallback = d.rule, deferred = NULL "
+            "FROM ROWS FROM (unnest(CAST(:tids AS tid[])), "
+            "                json_array_elements_text(CAST(:channels AS json)), "
+            "                json_array_elements_text(CAST(:rules AS json))) "
+            "AS d (tid, channel, rule) "
+            "WHERE p.ctid = ANY(CAST(:tids AS tid[])) AND p.ctid = d.tid"
+        ),
+        {"tids": tids(held), "channels": texts(channels), "rules": texts(rules)},
+    )
 
 
 def tids(held: Iterable[Held]) -> str:

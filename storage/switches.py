@@ -225,7 +225,9 @@ def overdue(
                    SELECT 1 FROM enrolments e JOIN schedule_versions v
                        USING (account, schedule, version)
                    WHERE e.account = p.account AND e.enrolment = p.enrolment
-                     AND v.definition->'steps'->p.step->>'template' = :template))
+                     AND CASE WHEN p.fallback IS NULL THEN layby_step(v.definition, p.step)
+                              ELSE layby_step(v.definition, p.step)->'fallback' END
+                         ->>'template' = :template))
             ORDER BY p.planned_at, p.enrolment
             """
         ),

@@ -93,6 +93,12 @@ accounts = Table(
         server_default="0",
         comment="counts their changes; the journal has each",
     ),
+    Column("holidays", JSONB),
+    Column(
+        "calendar_data",
+        Text,
+        comment="the zones and holidays that its plans were made by; null: older ones",
+    ),
     Index("accounts_replan_idx", "account", postgresql_where=text("replan_after IS NOT NULL")),
 )
 
@@ -131,6 +137,7 @@ customers = Table(
     ),
     Column("silenced_at", Moment, comment="order of the latest silencing command, for superseding"),
     Column("created_at", Moment, nullable=False, server_default=NOW),
+    Column("derived_zone", Text, comment="where its number or country is, if that is one clock"),
     PrimaryKeyConstraint("account", "customer"),
     # What slots refer to, so that a slot can only belong to an active customer.
     UniqueConstraint("account", "customer", "place"),
@@ -192,6 +199,11 @@ schedule_versions = Table(
     Column("version", Integer, nullable=False),
     Column("definition", JSONB, nullable=False),
     Column("created_at", Moment, nullable=False, server_default=NOW),
+    Column(
+        "length",
+        Integer,
+        comment="sends of a run; null: as many as it has steps, none of which repeats",
+    ),
     PrimaryKeyConstraint("account", "schedule", "version"),
     ForeignKeyConstraint(["account"], ["accounts.account"]),
 )
@@ -228,6 +240,13 @@ enrolments = Table(
     Column("created_at", Moment, nullable=False, server_default=NOW),
     Column("messaged_at", Moment, comment="when its last message went out, or may have"),
     Column("messaged_for", Moment, comment="when that one was due by the schedule"),
+    Column(
+        "shift_seconds",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="by how much late steps have moved what follows them",
+    ),
     PrimaryKeyConstraint("account", "enrolment"),
     # What pending refers to: a live enrolment of this very slot.
     UniqueConstraint("account", "enrolment", "slot"),
@@ -271,6 +290,11 @@ pending = Table(
     Column("due_at", Moment, nullable=False, comment="planned_at, or later: retried, deferred"),
     Column("attempts", SmallInteger, nullable=False, server_default="0"),
     Column("deferred", Text, comment="the rule that put it off last, since it was planned"),
+    Column(
+        "fallback",
+        Text,
+        comment="it goes by its step's fallback: the rule that closed its channel",
+    ),
     # At most one pending send per enrolment.
     PrimaryKeyConstraint("account", "enrolment"),
     # G3: nothing is pending but for a live enrolment of a live slot. No cascade.

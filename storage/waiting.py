@@ -43,7 +43,7 @@ def read_waiting(connection: Connection, account: str, customers: Sequence[str])
         )
     if not rows or rows[0].account is None:
         return Waiting(targets, states, None)
-    return Waiting(targets, states, (Account(*rows[0][12:23]), Room(*rows[0][23:])))
+    return Waiting(targets, states, (Account(*rows[0][12:24]), Room(*rows[0][24:])))
 
 
 _READ = often(
@@ -53,6 +53,7 @@ _READ = often(
            cu.place, s.slot, s.paused_at IS NOT NULL, cu.kept, cu.silenced_at, cu.zone,
            a.account, a.name, a.zone, a.country, a.language, a.email_from, a.sms_from, a.test_now,
            coalesce(a.test_now, statement_timestamp()), CAST(a.rules AS text), a.rules_version,
+           CAST(a.holidays AS text),
            n.active, n.active_limit, n.directory, n.directory_limit
     FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
     LEFT JOIN customers cu ON cu.account = t.account AND cu.customer = t.customer

@@ -125,12 +125,12 @@ class Layby:
         return outcome
 
     def add(self, *customers: str, **profile: Any) -> None:
-        """Customers in reserve, each reachable both ways."""
+        """Customers in reserve, each reachable both ways; of the number no zone can be derived."""
         for customer in customers:
             details = {
                 "name": customer.title(),
                 "email": f"{customer}@example.org",
-                "phone": "+33612345678",
+                "phone": "+80012345678",
                 **profile,
             }
             self.must("add_customer", customers=[customer], profile=details)

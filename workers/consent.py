@@ -185,9 +185,9 @@ def take_out(
             connection, account, enrolment.schedule, enrolment.version
         )
         found = against[enrolment.customer]
-        if closes_all(schedule.steps[enrolment.step :], enrolment.schedule, found):
+        if closes_all(schedule.steps_from(enrolment.step), enrolment.schedule, found):
             ended.append(enrolment.enrolment)
-        elif pending and closes(schedule.steps[enrolment.step], enrolment.schedule, found):
+        elif pending and closes(schedule.step_at(enrolment.step), enrolment.schedule, found):
             over, to = _pass_over(work, enrolment, schedule, found)
             passed += over
             moved.append(to)
@@ -215,7 +215,7 @@ def _pass_over(
     present = plan_of(work.connection, work.account, enrolment)
     at = Moved(enrolment.enrolment, present.step, present.channel, present.planned_at)
     passed = []
-    while closes(schedule.steps[at.step], enrolment.schedule, found):
+    while closes(schedule.step_at(at.step), enrolment.schedule, found):
         passed.append(Passed(*at))
         before = enrolment._replace(step=at.step)
         channel, planned_at = after(work.connection, work.account, before)

@@ -8,19 +8,19 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from config.machine_time import Deadline
 from domain.caps import Recent
-from domain.decision import Decision, Defer, Facts, Send, Skip
+from domain.decision import Decision, Defer, Divert, Facts, Send, Skip
 from domain.gate import NOT_YET, command_waits, decide
 from domain.journey import Status
 from domain.law import laws_for
 from domain.message import Answer, Channel, Message, Result
 from domain.places import places
-from domain.planning import zone_of
+from domain.planning import anchor_of, calendar_for, zone_of
 from domain.record import Versions, record_of
 from domain.suppression import Suppression
 from domain.switch import Paused
@@ -53,6 +53,8 @@ class Started(NamedTuple):
 
     due: Due
     template: TemplateVersion
+    due_date: date | None
+    """What the text names: of a schedule that goes from one to the next, the present one."""
 
 
 @dataclass
@@ -113,7 +115,7 @@ def deliver_batch(delivery: Delivery, desk: Turn, account: str, channel: Channel
     return True
 
 
-def _flight(send: int, token: UUID, due: Due) -> Flight:
+def _flight(send: int, token: UUID, due: Due, now: datetime) -> Flight:
     held = due.held
     return Flight(
         send,
@@ -127,6 +129,9 @@ def _flight(send: int, token: UUID, due: Due) -> Flight:
         due.anchor_date,
         due.anchor_at,
         due.zone,
+        due.shift_seconds,
+        held.planned_at,
+        now,
     )
 
 
@@ -138,7 +143,8 @@ class Batch(NamedTuple):
 
 
 def _flights(batch: Batch, token: UUID) -> dict[int, Flight]:
-    return {send: _flight(send, token, started.due) for send, started in batch.started.items()}
+    now = batch.account.now
+    return {send: _flight(send, token, one.due, now) for send, one in batch.started.items()}
 
 
 def _start(
@@ -159,6 +165,7 @@ def _start(
         decided = _decide(connection, account, channel, due, paused)
         _skip(connection, account, [one for one in decided if isinstance(one.decision, Skip)])
         _defer(connection, account, [one for one in decided if isinstance(one.decision, Defer)])
+        _divert(connection, [one for one in decided if isinstance(one.decision, Divert)])
         passed = [one for one in decided if isinstance(one.decision, Send)]
         return Batch(account, _take(delivery, connection, account, passed, token))
 
@@ -196,7 +203,8 @@ def _decide(
         run: definitions.read_schedule(connection, account.account, *run)
         for run in {(one.schedule, one.version) for one in due}
     }
-    names = {schedules[one.schedule, one.version].steps[one.held.step].template for one in due}
+    steps = [schedules[one.schedule, one.version].step_at(one.held.step) for one in due]
+    names = {step.by(channel).template for step in steps}
     templates = {
         name: template
         for name, template in newest_templates(connection, account.account, names).items()
@@ -207,9 +215,8 @@ def _decide(
     going = None if rules.counting[channel] is None else Recents()
     against = _suppressed(connection, account, channel, due)
     decided = []
-    for one in due:
-        schedule = schedules[one.schedule, one.version]
-        step = schedule.steps[one.held.step]
+    for one, planned in zip(due, steps, strict=True):
+        schedule, step = schedules[one.schedule, one.version], planned.by(channel)
         template = templates.get(step.template)
         facts = Facts(
             now=account.now,
@@ -225,7 +232,7 @@ def _decide(
             and (paused.applies_not_all or one.held.deferred == command_waits.__name__),
             rules=rules,
             reference=one.reference,
-            places=places(one.zone, one.phone, one.country) if rules.look_at_places else (),
+            places=places(one.own_zone, one.phone, one.country) if rules.look_at_places else (),
             laws=laws_for(one.phone, one.country, channel, purposes) if purposes else (),
             recent=going.before(one) if going is not None else (),
             messages=going.number(one) if going is not None else 0,
@@ -236,6 +243,9 @@ def _decide(
                 for found in against.get(one.held.customer, ())
                 if found.holds_for(one.schedule)
             ),
+            calendar=calendar_for(schedule, account.holidays),
+            fallback=planned.other_channel(channel),
+            diverted_by=one.held.fallback,
         )
         decision = decide(facts)
         if going is not None and isinstance(decision, Send):
@@ -328,6 +338,16 @@ def _defer(connection: Connection, account: Account, decided: list[Decided]) -> 
         starts.defer(connection, account.account, deferred, account.now)
 
 
+def _divert(connection: Connection, decided: list[Decided]) -> None:
+    diverted = [
+        (one.due.held, one.decision.channel.value, one.decision.rule)
+        for one in decided
+        if isinstance(one.decision, Divert)
+    ]
+    if diverted:
+        starts.divert(connection, diverted)
+
+
 def _take(
     delivery: Delivery,
     connection: Connection,
@@ -338,7 +358,11 @@ def _take(
     if not passed:
         return {}
     _set_statuses(connection, account, passed)
-    going = [(one, Started(one.due, one.template)) for one in passed if one.template is not None]
+    going = [
+        (one, Started(one.due, one.template, _due_date(one)))
+        for one in passed
+        if one.template is not None
+    ]
     sends = starts.take(
         connection,
         account.account,
@@ -358,6 +382,11 @@ def _take(
         worker=delivery.worker,
     )
     return {sends[started.due.held.enrolment]: started for _, started in going}
+
+
+def _due_date(one: Decided) -> date | None:
+    first = one.due.anchor_date
+    return None if first is None else anchor_of(one.facts.schedule, one.due.step, first)
 
 
 def _set_statuses(connection: Connection, account: Account, passed: list[Decided]) -> None:
@@ -390,7 +419,7 @@ def _message(key: bytes, account: Account, started: Started) -> Message:
     sender = sender_of(account, channel)
     assert due.recipient is not None, "the gate skips who can't be reached"
     assert sender is not None, "the gate defers what has no sender"
-    rendered = render(template.text_in(due.language or account.language), _values(account, due))
+    rendered = render(template.text_in(due.language or account.language), _values(account, started))
     return Message(
         key=message_key(key, account.account, due.held.enrolment, due.held.step),
         channel=channel,
@@ -402,13 +431,14 @@ def _message(key: bytes, account: Account, started: Started) -> Message:
     )
 
 
-def _values(account: Account, due: Due) -> dict[str, object]:
+def _values(account: Account, started: Started) -> dict[str, object]:
+    due, due_date = started.due, started.due_date
     return {
         **due.values,
         "customer": due.held.customer,
         "name": due.name or "",
         "reference": due.reference,
-        "due_date": due.anchor_date.isoformat() if due.anchor_date else "",
+        "due_date": due_date.isoformat() if due_date else "",
         "account": account.name or account.account,
     }
 

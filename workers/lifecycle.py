@@ -23,6 +23,7 @@ from domain.commands import (
     IfFull,
     ImportCustomers,
     MoveToDirectory,
+    MoveToVersion,
     Pause,
     Purge,
     Reactivate,
@@ -62,7 +63,7 @@ from storage.journal import Entry
 from storage.lines import Line, finish, write_lines
 from storage.silence import Moved
 from storage.waiting import read_waiting
-from workers import consent, profiles, schedules, setup
+from workers import consent, profiles, schedules, setup, versions
 from workers.replanning import replan_some
 from workers.resolving import resolve
 from workers.work import Work
@@ -266,6 +267,8 @@ def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerStat
             schedules.assign(work, seq, command, here)
         case RemoveFromSchedule() as command:
             schedules.remove(work, seq, command, here)
+        case MoveToVersion() as command:
+            versions.move_to_version(work, seq, command, here)
         case Record() as command:
             schedules.record_payment(work, seq, command, here)
         case ConsentCommand() as command:

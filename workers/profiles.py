@@ -12,6 +12,7 @@ from storage import customers, enrolments
 from storage.customers import Added
 from storage.inbox import Target
 from workers.planning import plan_of
+from workers.whereabouts import derive_zones
 from workers.work import Work
 
 
@@ -63,15 +64,21 @@ def import_rows(
 
 
 def update(work: Work, seq: int, command: UpdateCustomer, here: list[CustomerState]) -> None:
-    """Change details; who changes zone gets what is pending at the same local time there."""
+    """Change details; whose clock that changes gets what is pending at the same local time there.
+
+    A zone changes it, and for who has named none a number or country in another one.
+    """
     account = work.account.account
     names = [state.customer for state in here]
     customers.update(work.connection, account, names, command.profile)
-    if "zone" in command.profile.model_fields_set:
-        slots = [state.slot for state in here if state.slot is not None]
+    given = command.profile.model_fields_set
+    moved = set(names) if "zone" in given else set()
+    if given & {"phone", "country"}:
+        moved |= derive_zones(work.connection, account, names)
+    if moved:
+        slots = [state.slot for state in here if state.slot is not None and state.customer in moved]
         waiting = enrolments.enrolments_not_retrying(work.connection, account, slots)
         plans = [plan_of(work.connection, work.account, enrolment) for enrolment in waiting]
         enrolments.replan(work.connection, account, plans)
     for state in here:
-        fields = sorted(command.profile.model_fields_set)
-        work.applied(seq, state, "customer_updated", fields=fields)
+        work.applied(seq, state, "customer_updated", fields=sorted(given))

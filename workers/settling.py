@@ -9,7 +9,7 @@ from storage import enrolments, settles
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, transact
 from storage.settles import BACK, Flight, Open, Settled
-from workers.planning import after, plan_of
+from workers.planning import after, moved_by, plan_of
 
 PATIENCE_SECONDS = 120
 """How long an answer is kept in memory for a database that is away."""
@@ -50,7 +50,7 @@ def _settled(
 ) -> Settled:
     state, rule = AFTER_ANSWER.get(result.answer), result.answer.value
     wait = retry_after(flight.attempts)
-    attempts, channel, at = flight.attempts, None, None
+    attempts, channel, at, moved = flight.attempts, None, None, 0
     if result.answer is Answer.NOT_HANDED_OVER:
         attempts, at = attempts - 1, account.now
     elif result.answer is Answer.TEMPORARY and wait is not None:
@@ -58,7 +58,8 @@ def _settled(
     else:
         if state is None:
             state, rule = SendState.FAILED, "attempts_exhausted"
-        channel, at = after(connection, account, flight)
+        moved = moved_by(connection, account, flight)
+        channel, at = after(connection, account, flight, moved)
     return Settled(
         flight.send,
         flight.token,
@@ -71,6 +72,7 @@ def _settled(
         at,
         attempts,
         flight.zone,
+        flight.shift_seconds + moved,
     )
 
 

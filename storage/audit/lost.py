@@ -53,11 +53,26 @@ _CURSOR_PAST_SCHEDULE = """
     -- Complete is: past the last step. Nothing else is past it.
     SELECT e.account, e.customer,
            format('enrolment %s is at step %s of %s and %s', e.enrolment, e.step + 1,
-                  jsonb_array_length(v.definition->'steps'), coalesce(e.end_reason, 'live'))
+                  coalesce(v.length, jsonb_array_length(v.definition->'steps')),
+                  coalesce(e.end_reason, 'live'))
                AS detail
     FROM enrolments e JOIN schedule_versions v USING (account, schedule, version)
-    WHERE (e.step >= jsonb_array_length(v.definition->'steps'))
+    WHERE (e.step >= coalesce(v.length, jsonb_array_length(v.definition->'steps')))
           <> (e.end_reason IS NOT DISTINCT FROM 'completed')
+"""
+
+_WRONG_CHANNEL = """
+    -- A send waits on the queue of its step's channel, or of its fallback's, and says why.
+    SELECT p.account, p.customer,
+           format('step %s of enrolment %s is pending by %s, which its step does not go by',
+                  p.step + 1, p.enrolment, p.channel) AS detail
+    FROM pending p
+    JOIN enrolments e ON e.account = p.account AND e.enrolment = p.enrolment
+    JOIN schedule_versions v
+        ON v.account = e.account AND v.schedule = e.schedule AND v.version = e.version
+    WHERE p.channel IS DISTINCT FROM CASE WHEN p.fallback IS NULL
+        THEN layby_step(v.definition, p.step)->>'channel'
+        ELSE layby_step(v.definition, p.step)->'fallback'->>'channel' END
 """
 
 _TWO_OUTCOMES = """
@@ -149,6 +164,14 @@ NOTHING_LOST = (
         "enrolments",
         _CURSOR_PAST_SCHEDULE,
         ONLY_READ,
+    ),
+    Check(
+        "G5",
+        "wrong_channel",
+        "Is every pending send on its step's channel, or on its fallback's for a reason?",
+        "pending",
+        _WRONG_CHANNEL,
+        "Pause and resume the customer: that plans the step anew. Report it.",
     ),
     Check(
         "G5",

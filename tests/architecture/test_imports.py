@@ -59,6 +59,7 @@ PURE = {
     *("collections", "contextlib", "csv", "dataclasses", "datetime", "decimal", "difflib"),
     *("enum", "functools", "itertools", "json", "math", "operator", "re", "typing", "zoneinfo"),
     *("pydantic", "phonenumbers", "email_validator", "holidays", "domain"),
+    "importlib",  # the data that a library brings, such as zones
 }
 DOING = {"open", "print", "input", "exec", "eval", "breakpoint"}
 

@@ -104,7 +104,7 @@ INVARIANTS: dict[str, str] = {
         JOIN schedule_versions v USING (account, schedule, version)
         WHERE e.slot IS NULL AND CASE
             WHEN e.end_reason = 'completed'
-                THEN e.step <> jsonb_array_length(v.definition->'steps')
+                THEN e.step <> coalesce(v.length, jsonb_array_length(v.definition->'steps'))
             ELSE (SELECT count(*) FROM sends s WHERE s.account = e.account
                   AND s.enrolment = e.enrolment AND s.step = e.step)
                + (SELECT count(*) FROM started s WHERE s.account = e.account

@@ -12,6 +12,7 @@ from harness import Layby, numbered
 from domain.message import Answer
 from scheduler.ticks import ring
 from storage import replans
+from storage.accounts import read_account
 from workers.lifecycle import apply_waiting
 from workers.replanning import replan_some
 
@@ -125,10 +126,26 @@ def test_chunk_planned_by_a_zone_that_has_changed_meanwhile_does_not_count(bille
     """It began with the first customer, and so does the new one: only the zone tells."""
     put_zone(billed, "Asia/Tokyo")
     with billed.engine.begin() as connection:
+        by_the_old = read_account(connection, billed.account)
+        assert by_the_old is not None
         chunk = replans.next_to_replan(connection, billed.account, 2)
-        assert chunk == ("", ["c-1", "c-2"])
+        assert chunk is not None
+        assert chunk[:2] == ("", ["c-1", "c-2"])
         put_zone(billed, "Europe/Paris")
-        replans.replanned(connection, billed.account, zone="Asia/Tokyo", after="", to="c-2")
+        replans.replanned(connection, by_the_old, after="", to="c-2")
+    assert left(billed) == ""
+
+
+def test_chunk_planned_by_holidays_that_have_changed_meanwhile_does_not_count(
+    billed: Layby,
+) -> None:
+    put_zone(billed, "Asia/Tokyo")
+    with billed.engine.begin() as connection:
+        by_the_old = read_account(connection, billed.account)
+        assert by_the_old is not None
+        with billed.engine.begin() as other:
+            other.exec_driver_sql("""UPDATE accounts SET holidays = '{"country": "FR"}'""")
+        replans.replanned(connection, by_the_old, after="", to="c-2")
     assert left(billed) == ""
 
 

@@ -498,5 +498,6 @@ def test_resolving_is_guarded_by_the_token_of_the_attempt(people: Layby) -> None
     one = started(engine, account)[0]
     answer(engine, [one], Answer.UNKNOWN)
     with engine.begin() as connection:
-        word = Settled(one.send, uuid4(), "sent", "accepted", "", None, None, None, None, 1, None)
+        nothing = (None, None, None, None, 1, None, 0)
+        word = Settled(one.send, uuid4(), "sent", "accepted", "", *nothing)
         assert settles.resolve_late(connection, account, [word]) == 0

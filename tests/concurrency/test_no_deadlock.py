@@ -7,6 +7,7 @@ Lists of customers in any order, by commands, starts, settles and rescues at onc
 import random
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from concurrency.interleave import Interleaving, errors_by_state
 from concurrency.invariants import NOTHING_WAITS, broken
@@ -15,13 +16,14 @@ from harness import Layby, numbered
 
 from domain.message import Answer, Channel
 from scheduler.ticks import sweep
-from workers.lifecycle import apply_to
+from storage import inbox
+from workers.lifecycle import apply_set_up, apply_to
 
 OPERATIONS = 10_000
 THREADS = 8
 CUSTOMERS = list(numbered("c", 40))
 PER_COMMAND = 5
-DUE_AT_ONCE = {
+DUE_AT_ONCE: dict[str, Any] = {
     "anchor": "assigned_at",
     "steps": [
         {"offset": "PT0S", "channel": channel, "template": template}
@@ -29,6 +31,7 @@ DUE_AT_ONCE = {
     ],
 }
 """So many steps that something is always due."""
+LATER = {**DUE_AT_ONCE, "steps": DUE_AT_ONCE["steps"][1:]}
 KINDS: list[tuple[str, dict[str, object]]] = [
     ("move_to_directory", {}),
     ("reactivate", {}),
@@ -38,6 +41,7 @@ KINDS: list[tuple[str, dict[str, object]]] = [
     ("assign_schedule", {"schedule": "dunning"}),
     ("assign_schedule", {"schedule": "dunning", "reference": "second"}),
     ("remove_from_schedule", {"schedule": "dunning"}),
+    ("move_to_version", {"schedule": "dunning"}),
     ("record", {"fact": {"fact": "payment"}}),
     ("update_customer", {"profile": {"zone": "Asia/Tokyo"}}),
     ("purge", {}),
@@ -66,6 +70,7 @@ class Stress:
             *([self._start] * 3),
             *([self._settle] * 4),
             self._sweep,
+            self._newer_version,
         ]
         return chance.choice(acts)(chance)
 
@@ -87,6 +92,16 @@ class Stress:
         if chosen:
             answer(self.layby.engine, chosen, chance.choice(list(Answer)))
         return 1 + len(chosen)
+
+    def _newer_version(self, chance: random.Random) -> int:
+        """Which the others' `move_to_version` then find."""
+        definition = chance.choice([DUE_AT_ONCE, LATER])
+        self.layby.accept("put_schedule", schedule="dunning", definition=definition)
+        with self.layby.engine.connect() as connection:
+            put = inbox.work_waiting(connection, self.layby.account, 10).set_up
+        for seq in put:
+            apply_set_up(self.layby.engine, self.layby.account, seq)
+        return len(put)
 
     def _sweep(self, _: random.Random) -> int:
         return 1 + sweep(self.layby.engine)

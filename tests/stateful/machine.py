@@ -78,7 +78,7 @@ def _with(
 
 
 PROFILE = {
-    "phone": st.just("+33612345678"),
+    "phone": st.just("+80012345678"),
     "zone": st.sampled_from(["Asia/Tokyo", "America/New_York"]),
 }
 SILENCES = st.one_of(
@@ -234,7 +234,7 @@ class JourneyMachine(RuleBasedStateMachine):
             layby.must("put_template", template=name, definition=definition)
         for schedule in DEFINITIONS:
             self.put_schedule(schedule, 0)
-        profile = {"email": "a@example.org", "phone": "+33612345678"}
+        profile = {"email": "a@example.org", "phone": "+80012345678"}
         *active, reserved = NAMES
         for name in active:
             self.do("add_customer", [name], {"profile": profile, "place": "active"})

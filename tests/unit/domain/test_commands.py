@@ -29,6 +29,8 @@ DEFINITIONS: dict[str, dict[str, Any]] = {
         "anchor": "due_date",
         "steps": [{"offset": "P3D", "at": "09:30", "channel": "email", "template": "hello"}],
         "window": {"weekdays": ["mon", "fri"], "from": "09:00", "until": "18:00"},
+        "repeat": {"every": "P7D", "times": 2},
+        "holidays": {"country": "DE", "subdivision": "BY", "days": ["2026-12-24"]},
     },
     "template": {
         "channel": "email",
@@ -77,6 +79,7 @@ GOOD: dict[Kind, dict[str, Any]] = {
         "due_date": "2026-12-01",
         "values": {"amount": "12.50"},
     },
+    Kind.MOVE_TO_VERSION: {"customers": ["c-17"], "schedule": "dunning", "from_version": 1},
     Kind.REMOVE_FROM_SCHEDULE: {"customers": ["c-17"], "schedule": "dunning", "reference": "INV-1"},
     Kind.RECORD: {
         "customers": ["c-17"],

@@ -8,18 +8,22 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from domain import gate, policy
+from domain.calendar import Calendar, Holidays
 from domain.caps import Recent
 from domain.consent import consent
-from domain.decision import Decision, Defer, Facts, Send, Skip
+from domain.decision import Decision, Defer, Divert, Facts, Send, Skip
 from domain.gate import NOT_YET, ORDER, RULES, decide
 from domain.law import LAWS
 from domain.message import Channel
 from domain.rules import Rules
-from domain.schedule import Late, Schedule
+from domain.schedule import Schedule
+from domain.step import Late
 from domain.suppression import Aim, Suppression, SuppressionKind
+from domain.window import Weekday, Window
 
 PARIS = ZoneInfo("Europe/Paris")
 NOW = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)  # Monday, 09:00 in Paris
+TUESDAY_NINE = datetime(2026, 1, 6, 8, 0, tzinfo=UTC)
 TEN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 SCHEDULE = Schedule.model_validate(
     {
@@ -57,6 +61,7 @@ BAD: dict[str, dict[str, object]] = {
         "rules": Rules.model_validate({"no_send_hours": {"from": "20:00", "until": "09:01"}})
     },
     "in_window": {"zone": ZoneInfo("Europe/London")},
+    "on_no_holiday": {"calendar": Calendar(Holidays(days=(NOW.date(),)))},
     "apart": {"messaged_at": NOW, "messaged_for": NOW - timedelta(days=1)},
     "caps": {
         "rules": Rules.model_validate({"caps": [{"at_most": 1, "in": "P1D"}]}),
@@ -82,8 +87,8 @@ def test_nothing_objects_to_a_good_send() -> None:
     [
         ("paused", Defer("paused", NOW + timedelta(hours=1))),
         ("command_waits", Defer("command_waits", NOW + timedelta(minutes=10))),
-        ("consent", Skip("consent", "the customer has opted out of email")),
-        ("reachable", Skip("reachable", "the customer has no email address")),
+        ("consent", Skip("consent", "the customer has opted out of email", by_channel=True)),
+        ("reachable", Skip("reachable", "the customer has no email address", by_channel=True)),
         ("has_template", Skip("has_template", "there is no template hello")),
         (
             "in_time",
@@ -94,6 +99,7 @@ def test_nothing_objects_to_a_good_send() -> None:
         ("stricter_law", Defer("stricter_law", TEN + timedelta(hours=1))),
         ("no_send_hours", Defer("no_send_hours", NOW + timedelta(minutes=1))),
         ("in_window", Defer("in_window", TEN)),
+        ("on_no_holiday", Defer("on_no_holiday", TUESDAY_NINE)),
         ("apart", Defer("apart", NOW + timedelta(days=1))),
         # Nineteen hours later it is the middle of the night there.
         ("caps", Defer("caps", NOW + timedelta(days=1))),
@@ -112,7 +118,9 @@ def test_each_rule_objects_alone(rule: str, decision: Decision) -> None:
 def test_a_text_message_needs_a_number() -> None:
     step = SCHEDULE.steps[0].model_copy(update={"channel": "sms"})
     facts = GOOD._replace(step=step, recipient=None)
-    assert decide(facts) == Skip("reachable", "the customer has no telephone number")
+    assert decide(facts) == Skip(
+        "reachable", "the customer has no telephone number", by_channel=True
+    )
 
 
 @pytest.mark.parametrize("first", range(len(RULES)))
@@ -151,6 +159,36 @@ def test_a_step_exactly_as_late_as_allowed_is_sent() -> None:
 def test_a_step_that_is_sent_even_late_is_never_too_late() -> None:
     step = SCHEDULE.steps[0].model_copy(update={"when_late": Late.SEND})
     assert decide(GOOD._replace(step=step, due_at=NOW - timedelta(days=500))) == Send()
+
+
+def test_a_step_that_reanchors_is_never_too_late() -> None:
+    """What follows it is planned from when it is sent: planning.shift_of."""
+    step = SCHEDULE.steps[0].model_copy(update={"when_late": Late.REANCHOR})
+    assert decide(GOOD._replace(step=step, due_at=NOW - timedelta(days=500))) == Send()
+
+
+def test_a_step_whose_channel_is_impossible_goes_to_its_fallback_once() -> None:
+    """There the same rules decide; and what is impossible there is not sent."""
+    facts = GOOD._replace(recipient=None)
+    assert decide(facts._replace(fallback=Channel.SMS)) == Divert("reachable", Channel.SMS)
+    assert isinstance(decide(facts._replace(fallback=None)), Skip)
+
+
+def test_what_no_channel_could_mend_is_not_sent_by_the_fallback() -> None:
+    """Too late is too late by any channel."""
+    late = GOOD._replace(due_at=NOW - timedelta(days=9), fallback=Channel.SMS)
+    assert isinstance(decide(late), Skip)
+
+
+def test_a_holiday_that_never_ends_does_not_hold_a_send_for_ever() -> None:
+    """Sundays only, and each is a holiday: then the window alone counts."""
+    schedule = SCHEDULE.model_copy(update={"window": Window(weekdays=frozenset({Weekday.SUN}))})
+    sunday = NOW - timedelta(days=1)
+    sundays = tuple(sunday.date() + n * timedelta(weeks=1) for n in range(-60, 600))
+    facts = GOOD._replace(
+        now=sunday, due_at=sunday, schedule=schedule, calendar=Calendar(Holidays(days=sundays))
+    )
+    assert decide(facts) == Send()
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,21 @@
 """When a step is due: against a slow, plain reference, in every zone, at every clock change."""
 
-import zoneinfo
-from bisect import bisect
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from clock_changes import ALL_ZONES, QUARTER, distinct_changes, wall_of
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.planning import due_at, moment, opening, zone_named, zone_of
-from domain.schedule import Schedule, Weekday, Window
+from domain.opening import moment, opening
+from domain.planning import due_at, zone_of
+from domain.schedule import Schedule
+from domain.window import Weekday, Window
+from domain.zones import zone_named
 
-MINUTE, QUARTER, WEEK = timedelta(minutes=1), timedelta(minutes=15), timedelta(days=7)
-ALL_ZONES = sorted(zoneinfo.available_timezones() - {"localtime", "Factory"})
+MINUTE = timedelta(minutes=1)
 PARIS, APIA = ZoneInfo("Europe/Paris"), ZoneInfo("Pacific/Apia")
-
-
-def wall_of(at: datetime, zone: ZoneInfo) -> datetime:
-    return at.astimezone(zone).replace(tzinfo=None)
 
 
 def is_open(window: Window, wall: datetime) -> bool:
@@ -51,34 +45,6 @@ def slow_opening(window: Window, at: datetime, zone: ZoneInfo) -> datetime:
     while not is_open(window, wall_of(at, zone)):
         at += MINUTE
     return at
-
-
-def changes(zone: ZoneInfo, first: int, last: int) -> Iterator[datetime]:
-    """The moments at which a zone's clock is set, to the quarter of an hour."""
-    weeks = [datetime(first, 1, 1, tzinfo=UTC) + n * WEEK for n in range((last - first + 1) * 52)]
-    offsets = [(week, week.astimezone(zone).utcoffset()) for week in weeks]
-    for (before, old), (after, new) in pairwise(offsets):
-        if old != new:
-            yield change_between(before, after, zone)
-
-
-def change_between(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
-    old = before.astimezone(zone).utcoffset()
-    quarters = [before + n * QUARTER for n in range((after - before) // QUARTER + 1)]
-    return quarters[bisect(quarters, 0, key=lambda at: at.astimezone(zone).utcoffset() != old)]
-
-
-@cache
-def distinct_changes() -> dict[tuple[object, ...], tuple[str, datetime]]:
-    """Of all zones in 2024 to 2029, one zone for each way its clock is set at each moment."""
-    return {
-        (at, (at - QUARTER).astimezone(zone).utcoffset(), at.astimezone(zone).utcoffset()): (
-            name,
-            at,
-        )
-        for name, zone in ((name, ZoneInfo(name)) for name in ALL_ZONES)
-        for at in changes(zone, 2024, 2029)
-    }
 
 
 def around(name: str, at: datetime) -> list[tuple[datetime, datetime]]:
@@ -239,6 +205,7 @@ def test_dated_steps_are_due_in_the_window_and_in_their_order(
     for at, step in zip(due, schedule.steps, strict=True):
         assert is_open(schedule.window, wall_of(at, zone))
         assert step.at is not None
+        assert step.offset is not None
         wanted = datetime.combine(anchor + step.offset, step.at)
         assert at >= moment(wanted, zone)
         put_off |= not is_open(schedule.window, wanted) or wall_of(at, zone).date() != wanted.date()

@@ -4,19 +4,20 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from clock_changes import ALL_ZONES, changes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from test_planning import ALL_ZONES, changes
 
 from domain.caps import Per, Recent
 from domain.decision import Decision, Defer, Facts, Send, Skip
 from domain.gate import HORIZON, decide
 from domain.law import LAWS
-from domain.planning import zone_named
 from domain.policy import COLLECTOR
 from domain.rules import Rules
-from domain.schedule import Schedule, Weekday
+from domain.schedule import Schedule
+from domain.window import Weekday
+from domain.zones import zone_named
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NEW_YORK, ANGELES = ZoneInfo("America/New_York"), ZoneInfo("America/Los_Angeles")

@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from domain.commands import in_words
-from domain.schedule import Schedule, Weekday, Window
+from domain.schedule import Schedule
+from domain.window import Weekday, Window
 
 STEP = {"offset": "P1D", "channel": "email", "template": "hello"}
 AT_NINE = {**STEP, "at": "09:00"}
+NO_MOMENT = {"channel": "email", "template": "hello"}
+FRENCH = {"country": "FR", "days": ["2026-12-24"]}
+BUSINESS = {**NO_MOMENT, "business_days": 1, "at": "09:00"}
 
 
 def schedule(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -68,6 +72,67 @@ def schedule(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
         (schedule(STEP, window={"weekdays": ["monday"]}), "window.weekdays[0]: is not 'mon'"),
         (schedule(STEP, zone="Mars/Phobos"), "zone: is not an IANA time zone"),
         (schedule(STEP, ends=["bored"]), "ends[0]: is not 'paid'"),
+        (
+            schedule({**STEP, "business_days": 1, "at": "09:00"}),
+            "steps[0]: needs one of `offset`, such as P3D, and `business_days`, such as 3",
+        ),
+        (schedule(NO_MOMENT), "steps[0]: needs one of `offset`"),
+        (
+            schedule({**NO_MOMENT, "business_days": 1}),
+            "steps[0]: counts business days without a time of day: give `at`",
+        ),
+        (
+            schedule({**AT_NINE, "offset": "P9D"}, {**BUSINESS, "business_days": -1}),
+            "step 2 comes before step 1",
+        ),
+        (schedule(BUSINESS, BUSINESS), "step 2 repeats step 1: same moment, same channel"),
+        (
+            schedule({**STEP, "offset": 3}),
+            "steps[0].offset: is a number: write a duration",
+        ),
+        (schedule({**STEP, "at": 930}), "steps[0].at: is a number: write an hour in quotes"),
+        (
+            schedule({**STEP, "fallback": {"channel": "email", "template": "t"}}),
+            "steps[0]: has a fallback on its own channel, email: give the other one",
+        ),
+        (
+            schedule({**STEP, "name": "a"}, {**STEP, "name": "a", "offset": "P2D"}),
+            "step 2 has the name of step 1: give each its own",
+        ),
+        (schedule(STEP, repeat={"every": "P7D"}), "repeat: never ends: give `times`"),
+        (schedule(STEP, repeat={"every": "P7D", "times": 0}), "repeat.times: "),
+        (schedule(STEP, repeat={"every": "P1M2D", "times": 1}), "repeat.every: "),
+        (schedule(STEP, repeat={"every": "P0D", "times": 1}), "repeat.every: "),
+        (
+            schedule(STEP, repeat={"every": "P1M", "until": "P90D"}),
+            "repeat: has months in one of `every` and `until` and days in the other",
+        ),
+        (schedule(STEP, repeat={"every": "P9D", "until": "P8D"}), "repeat: never comes again"),
+        (schedule(STEP, repeat={"every": "PT1H", "until": "P9Y"}), "repeat: has months in one of"),
+        (
+            schedule(STEP, repeat={"every": "PT1H", "until": "P100D"}),
+            "comes to 2,401 sends with its repeat, and 2,000 is the limit: repeat less often",
+        ),
+        (
+            schedule(AT_NINE, repeat={"every": "PT6H", "times": 2}),
+            "repeats every PT6H what has a time of day: give whole days, such as P7D",
+        ),
+        (
+            schedule(
+                STEP, {**STEP, "offset": "P9D"}, repeat={"every": "P7D", "times": 2, "of": "all"}
+            ),
+            "repeats every P7D, before its last step has come: repeat less often, or only the last",
+        ),
+        (schedule(STEP, holidays="always"), "holidays: is not 'none'"),
+        (schedule(STEP, holidays={"days": ["x"]}), "holidays.days[0]: "),
+        (
+            schedule(STEP, holidays={"country": "ZZ"}),
+            "holidays: has a country whose holidays are not known: leave it out",
+        ),
+        (
+            schedule(STEP, holidays={"country": "DE", "subdivision": "XX"}),
+            "holidays: has a subdivision that DE has not: it has Augsburg, BB, ",
+        ),
     ],
 )
 def test_contradiction_is_refused_by_the_step_that_has_it(
@@ -93,6 +158,37 @@ def test_steps_in_time_order_are_a_schedule(steps: tuple[dict[str, Any], ...]) -
 def test_window_may_end_at_midnight() -> None:
     """24:00 is what refusals call it; no end at all is the same."""
     assert Window.model_validate({"from": "08:00", "until": "24:00"}) == Window(opens=time(8))
+
+
+def test_what_is_not_used_is_not_written_so_older_versions_read_it() -> None:
+    """And the same schedule, sent again after an upgrade, is the version that is there."""
+    before = (
+        '{"anchor":"assigned_at","steps":[{"offset":"P1D","at":null,"channel":"email",'
+        '"template":"hello","sets_status":null,"late_after":"P2D","when_late":"skip"}],'
+        '"window":{"weekdays":["mon","tue","wed","thu","fri","sat","sun"],"opens":"00:00:00",'
+        '"until":null},"zone":null,"ends":["paid"]}'
+    )
+    assert Schedule.model_validate(schedule(STEP)).model_dump_json() == before
+    assert Schedule.model_validate_json(before) == Schedule.model_validate(schedule(STEP))
+
+
+@pytest.mark.parametrize(
+    ("repeat", "turns"),
+    [
+        (None, [(0, 0), (0, 1)]),
+        ({"every": "P7D", "times": 2}, [(0, 0), (0, 1), (1, 1), (2, 1)]),
+        ({"every": "P7D", "until": "P20D"}, [(0, 0), (0, 1), (1, 1), (2, 1)]),
+        ({"every": "P7D", "until": "P20D", "times": 1}, [(0, 0), (0, 1), (1, 1)]),
+        ({"every": "P1M", "times": 1, "of": "all"}, [(0, 0), (0, 1), (1, 0), (1, 1)]),
+        ({"every": "P1M", "until": "P1Y", "of": "all"}, [(n // 2, n % 2) for n in range(26)]),
+    ],
+)
+def test_a_cursor_goes_through_the_steps_and_their_rounds(
+    repeat: dict[str, Any] | None, turns: list[tuple[int, int]]
+) -> None:
+    steps = (STEP, {**STEP, "offset": "P2D"})
+    read = Schedule.model_validate(schedule(*steps, repeat=repeat))
+    assert [tuple(read.turn(cursor)) for cursor in range(read.length)] == turns
 
 
 HOURS = st.times().map(lambda at: at.replace(microsecond=0))
@@ -122,6 +218,8 @@ def schedules(draw: st.DrawFn) -> dict[str, Any]:
         ],
         "window": window,
         "zone": draw(st.sampled_from([None, "Europe/Paris"])),
+        "holidays": draw(st.sampled_from([None, "none", FRENCH])),
+        "repeat": draw(st.sampled_from([None, {"every": "P1Y", "times": 2, "of": "all"}])),
         "ends": draw(st.sampled_from([[], ["paid"]])),
     }
 

@@ -179,6 +179,9 @@ BREAKS: dict[str, Break] = {
     "cursor_past_schedule": Break(
         "pat", "UPDATE enrolments SET end_reason = 'completed' WHERE customer = 'pat'"
     ),
+    "wrong_channel": Break(
+        "ann", "UPDATE pending SET channel = 'sms', fallback = 'reachable' WHERE customer = 'ann'"
+    ),
     "two_outcomes": Break("ann", _LEDGER.format(step="0", state="skipped")),
     "open_vanished": Break(
         "pat",

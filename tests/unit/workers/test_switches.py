@@ -73,10 +73,10 @@ def test_what_is_paused_waits_and_goes_out_once_resumed(layby: Layby, switch: Sw
 
 @pytest.mark.parametrize("switch", [EMAIL, ACME], ids=lambda switch: switch.in_words)
 def test_other_accounts_and_channels_go_on(layby: Layby, switch: Switch) -> None:
-    layby.set_up()
+    another_account(layby, layby.account)
     another_account(layby, "other")
     make_due(layby.engine, "acme", 1)
-    make_due(layby.engine, "acme", 1, prefix="s", channel="sms")
+    make_due(layby.engine, "acme", 1, prefix="s", schedule="texting", channel="sms")
     make_due(layby.engine, "other", 1)
     pause(layby.engine, switch)
     assert (
