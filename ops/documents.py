@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.commands import adapter
+from ops.schedule_file import ScheduleFile
 from web.app import openapi_document
 
 FOLDER = Path(__file__).parent.parent / "docs"
@@ -19,6 +20,15 @@ def commands_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A command of Layby",
         **adapter().json_schema(),
+    }
+
+
+def schedule_schema() -> dict[str, Any]:
+    """JSON Schema of a schedule file, for editors that check as one types."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **ScheduleFile.model_json_schema(),
+        "title": "A schedule of Layby",
     }
 
 
@@ -63,6 +73,7 @@ def documents() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     made = {
         "commands.schema.json": commands_schema(),
+        "schedule.schema.json": schedule_schema(),
         "asyncapi.json": asyncapi(),
         "openapi.json": openapi_document(),
     }
