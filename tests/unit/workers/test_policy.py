@@ -164,6 +164,7 @@ def test_start_of_an_account_with_caps_takes_no_more_round_trips(ann: Layby) -> 
 
 def test_decision_is_recorded_with_rule_versions_and_clock(ann: Layby) -> None:
     """G9: of what was sent, skipped and put off."""
+    ann.must("update_customer", customers=["ann"], profile={"phone": "+33612345678"})
     ann.must("put_account", rules={"collector": True, **ONE_A_WEEK}, zone="Europe/Paris")
     assign(ann, "a", "b")
     ann.deliver()
