@@ -243,9 +243,13 @@ def _apply_one(work: Work, targets: list[Target], states: dict[str, CustomerStat
     ):
         names = [target.customer for target in targets]
         customers.mark_silenced(work.connection, work.account.account, names, first.order_at)
-    if not here:
-        return
-    seq = first.seq
+    if here:
+        _do(work, targets, here)
+
+
+def _do(work: Work, targets: list[Target], here: list[CustomerState]) -> None:
+    """What each command does, for those to whom it is applied."""
+    first, seq = targets[0], targets[0].seq
     match first.command:
         case MoveToDirectory() as command:
             move_to_directory(work, command, targets, here)
