@@ -62,6 +62,8 @@ def _begin_snapshot(connection: Connection) -> None:
         ("enable_nestloop", "off"),
         ("enable_mergejoin", "off"),
         ("work_mem", "64MB"),
+        # What is off is only dear, up to version 17, and what is dear would be compiled first.
+        ("jit", "off"),
     ):
         connection.execute(text(f"SET LOCAL {setting} = '{value}'"))
 

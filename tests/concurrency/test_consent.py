@@ -140,9 +140,9 @@ def test_two_customers_of_one_address_are_silenced_at_once(
 @pytest.mark.parametrize("as_read", [True, False])
 def test_stop_said_again_while_consent_is_applied_stands(people: Layby, *, as_read: bool) -> None:
     """Lifted is what was read. Planted: whatever is there."""
-    people.must("opt_out", number="+33612345678")
+    people.must("opt_out", number="+80012345678")
     people.accept("opt_in", customers=["ann"], consent=CONSENT)
-    again = people.accept("opt_out", number="+33612345678")
+    again = people.accept("opt_out", number="+80012345678")
     right = "AND s.order_at = CAST(l.order_at AS timestamptz)"
     bug = nullcontext() if as_read else planted(people.engine, right, "")
     with bug, just_before(people.engine, "DELETE FROM suppressions", lambda: record(people, again)):
