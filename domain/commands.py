@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -26,8 +25,10 @@ from pydantic import (
 from domain.calendar import Holidays
 from domain.contact import Country, Email, Language, Zone, normal_number
 from domain.customer_filter import Filter
+from domain.facts import Fact, Reference
 from domain.journey import Kind, Place, changed_in
 from domain.message import Channel
+from domain.moments import Day, Moment
 from domain.profile import Name, Profile, Values
 from domain.quota import DIRECTORY_TIMES_ACTIVE
 from domain.rules import Rules
@@ -61,17 +62,6 @@ Id = Annotated[
 ]
 AccountId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
-
-
-def _in_our_times(when: date) -> date:
-    # Further out, arithmetic overflows in Python or in the database's driver.
-    if not 1900 <= when.year < 2200:  # noqa: PLR2004 - the message says them
-        raise ValueError("is not between the years 1900 and 2199")
-    return when
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_our_times)]
-Day = Annotated[date, AfterValidator(_in_our_times)]
 
 
 class Envelope(BaseModel):
@@ -260,10 +250,32 @@ class Pause(CustomerCommand):
     kind: Literal[Kind.PAUSE]
 
 
+class Resumed(StrEnum):
+    """What a person can end. What facts hold, facts release."""
+
+    PAUSED = "paused"
+    REPLIED = "replied"
+
+
 class Resume(CustomerCommand):
-    """Go on where a pause held; what has become too late by its step's rule is skipped."""
+    """Go on where a pause, or a reply that a person has seen to, held.
+
+    What has become too late by its step's rule is skipped.
+    """
 
     kind: Literal[Kind.RESUME]
+    hold: Resumed = Resumed.PAUSED
+    reference: Reference | None = None
+    """Of the replies; None: all of them."""
+
+    @model_validator(mode="after")
+    def _a_pause_has_no_reference(self) -> Self:
+        if self.hold is Resumed.PAUSED and self.reference is not None:
+            raise ValueError(
+                "has a reference, and a pause holds every schedule: leave reference out, or give "
+                '"hold": "replied"'
+            )
+        return self
 
 
 class AssignSchedule(CustomerCommand):
@@ -271,7 +283,7 @@ class AssignSchedule(CustomerCommand):
 
     kind: Literal[Kind.ASSIGN_SCHEDULE]
     schedule: ScheduleName
-    reference: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] = ""
+    reference: Reference = ""
     due_date: Day | None = None
     values: Values = Field(default_factory=dict)
 
@@ -281,9 +293,7 @@ class RemoveFromSchedule(CustomerCommand):
 
     kind: Literal[Kind.REMOVE_FROM_SCHEDULE]
     schedule: ScheduleName
-    reference: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] | None = (
-        None
-    )
+    reference: Reference | None = None
 
 
 class MoveToVersion(CustomerCommand):
@@ -295,26 +305,11 @@ class MoveToVersion(CustomerCommand):
     """Only from this one; None: from any older one."""
 
 
-class Payment(BaseModel):
-    """Money received. In full, it ends what is scheduled for its reference, or for everything."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fact: Literal["payment"]
-    full: bool = True
-    reference: Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)] | None = (
-        None
-    )
-    amount: Annotated[str, StringConstraints(pattern=r"^\d{1,15}(\.\d{1,4})?$")] | None = None
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
-    paid_at: Moment | None = None
-
-
 class Record(CustomerCommand):
     """Record a fact that an upstream system knows."""
 
     kind: Literal[Kind.RECORD]
-    fact: Payment
+    fact: Fact
 
 
 class ConsentCommand(CustomerCommand):
@@ -563,6 +558,10 @@ def _follows_from_another(
 
 def _said(kind: str, message: str, context: dict[str, Any]) -> str:
     match kind:
+        case "union_tag_not_found" if context["discriminator"] == "'fact'":
+            return "has no field `fact`, which says what it is"
+        case "union_tag_invalid" if context["discriminator"] == "'fact'":
+            return f"is not one of {context['expected_tags'].replace(chr(39), '')}"
         case "union_tag_not_found":
             return "kind: is missing"
         case "union_tag_invalid":
@@ -593,6 +592,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,49}")
 def _path(loc: tuple[int | str, ...]) -> str:
     """`profile.values.amount: `; what is no name but a given text in a name's place is left out."""
     parts = loc[1:] if loc and loc[0] in set(Kind) else loc
+    if parts[:1] == ("fact",):
+        parts = ("fact", *parts[2:])  # which fact it is, is no field
     path = ""
     for part in parts:
         if isinstance(part, int):

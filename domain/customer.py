@@ -16,3 +16,4 @@ class CustomerState(NamedTuple):
     kept: bool = False
     silenced_at: datetime | None = None
     zone: str | None = None
+    """Its own, or derived."""

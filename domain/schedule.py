@@ -49,6 +49,14 @@ class Ends(StrEnum):
     PAID = "paid"
 
 
+class Holds(StrEnum):
+    """A fact that holds a customer's run through a schedule, for as long as it stands."""
+
+    PROMISED = "promised"
+    DISPUTED = "disputed"
+    REPLIED = "replied"
+
+
 class Turn(NamedTuple):
     """What a cursor points at: a step, and how often it has come before."""
 
@@ -77,6 +85,7 @@ class Schedule(BaseModel):
     zone: Zone | None = None
     """For customers whose own zone is not known; None: the account's."""
     ends: frozenset[Ends] = frozenset({Ends.PAID})
+    holds: frozenset[Holds] = frozenset(Holds)
 
     def __hash__(self) -> int:
         return self._hash
@@ -127,9 +136,9 @@ class Schedule(BaseModel):
         until = min(cursor + len(self.steps), self.length)
         return tuple(self.step_at(each) for each in range(cursor, until))
 
-    @field_serializer("ends")
-    def _in_order(self, ends: frozenset[Ends]) -> list[Ends]:
-        return sorted(ends)
+    @field_serializer("ends", "holds")
+    def _in_order(self, facts: frozenset[StrEnum]) -> list[StrEnum]:
+        return sorted(facts)
 
     @model_serializer(mode="wrap")
     def _as_short_as_ever(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -138,7 +147,8 @@ class Schedule(BaseModel):
         return {
             name: value
             for name, value in fields.items()
-            if value is not None or name not in _SAID_IF_SET
+            if (value is not None or name not in _SAID_IF_SET)
+            and not (name == "holds" and self.holds == frozenset(Holds))
         }
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from config.settings import read_settings
 from domain.journey import Place
 from domain.message import Channel
 from domain.suppression import Aim, Suppression, SuppressionKind
+from ops.fact_words import in_words
 from ops.installation import open_installation
 from ops.screen import Account, Json, Limit, UserError, screen
 from storage import reports, suppressions
@@ -151,6 +152,8 @@ def _past(row: dict[str, Any]) -> str:
     by += f" from {row['source']}" if by and row["source"] else ""
     by += f": {row['reason']}" if by and row["reason"] else ""
     by += ")" if by else ""
+    if (said := in_words(event, data)) is not None:
+        return said + by
     details = ", ".join(f"{key} {value}" for key, value in data.items())
     return event.replace("_", " ") + (f": {details}" if details else "") + by
 
@@ -172,7 +175,8 @@ def _coming(row: dict[str, Any]) -> str:
     run = f" for {row['reference']}" if row["reference"] else ""
     what = f"{row['schedule']} v{row['version']} step {row['step']} of {row['steps']}{run}"
     if row["held"]:
-        return f"{what}: held, the customer is {row['held']}"
+        until = f" until {_when(row['held_until'])}" if row["held_until"] else ""
+        return f"{what}: held: {row['held']}{until}"
     if row["due_at"] is None:
         return f"{what}: in progress"
     again = f", attempt {row['attempts'] + 1}" if row["attempts"] else ""

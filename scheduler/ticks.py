@@ -9,7 +9,7 @@ import structlog
 
 from config.machine_time import machine_seconds
 from domain.message import Answer, Result
-from storage import inbox, partitions, replans, settles, silence, starts
+from storage import inbox, marks, partitions, replans, settles, silence, starts
 from storage.database import Engine
 from storage.settles import Open
 from workers.broker import Bell
@@ -21,13 +21,14 @@ _NO_WORD = Result(Answer.UNKNOWN, "no word of it by its deadline")
 
 
 def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
-    """Ring for every account and channel with something due, and for commands and plans."""
+    """Ring for every account and channel with something due; for commands, plans and promises."""
     with engine.connect() as connection:
         due = [pair for pair in starts.due_queues(connection) if only in (None, pair[0])]
         found = {
             False: {
                 *inbox.accounts_waiting(connection, bulk=False),
                 *replans.accounts_to_replan(connection),
+                *marks.accounts_due(connection),
             },
             True: {*inbox.accounts_waiting(connection, bulk=True)},
         }

@@ -11,6 +11,7 @@ from domain.customer import CustomerState
 from domain.journey import Place, Status
 from domain.profile import Profile
 from domain.whereabouts import derived_zone
+from storage.columns import numbers, texts
 from storage.database import often
 from storage.switches import HELD
 
@@ -82,7 +83,7 @@ def read_states(
         text(
             """
             SELECT c.customer, c.place, s.slot, s.paused_at IS NOT NULL, c.kept, c.silenced_at,
-                   c.zone
+                   coalesce(c.zone, c.derived_zone)
             FROM customers c LEFT JOIN slots s ON s.account = c.account AND s.customer = c.customer
             WHERE c.account = :account AND c.customer = ANY(CAST(:customers AS text[]))
             """
@@ -215,7 +216,7 @@ def give_slots(
 
 
 def purge(connection: Connection, account: str, customers: Sequence[str], seq: int) -> None:
-    """Delete customers, and their details from the commands before this one that brought them."""
+    """Delete customers, what was noted of them, and their details from the commands before this."""
     connection.execute(
         text(
             """
@@ -223,16 +224,23 @@ def purge(connection: Connection, account: str, customers: Sequence[str], seq: i
                 DELETE FROM customers
                 WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
                 RETURNING account, customer
+            ), notes AS (
+                -- Whatever else is recorded is kept, and its customer is not purged.
+                DELETE FROM facts f USING gone
+                WHERE f.account = gone.account AND f.customer = gone.customer
             ), rows AS (
                 -- Of an import that could not be applied, and can be replayed no more.
                 UPDATE command_targets t SET payload = NULL FROM gone
                 WHERE t.account = gone.account AND t.customer = gone.customer
                   AND t.seq < :seq AND t.payload IS NOT NULL AND t.state <> 'waiting'
             )
-            UPDATE commands c SET body = c.body || '{"profile": {}}'
+            UPDATE commands c
+            SET body = c.body || CASE WHEN c.body ? 'profile' THEN CAST('{"profile": {}}' AS jsonb)
+                                 ELSE '{"fact": {"fact": "note", "text": "purged"}}' END
             FROM gone JOIN command_targets t USING (account, customer)
             WHERE c.account = t.account AND c.seq = t.seq AND c.targets = 1
-              AND c.seq < :seq AND c.body ? 'profile'
+              AND c.seq < :seq
+              AND (c.body ? 'profile' OR c.body @> '{"fact": {"fact": "note"}}')
             """
         ),
         {"account": account, "customers": list(customers), "seq": seq},
@@ -253,14 +261,21 @@ def set_paused(
     )
 
 
-def set_status(connection: Connection, account: str, slots: Iterable[int], status: Status) -> None:
-    """Set the collection status; the slots' locks are held."""
+def set_statuses(connection: Connection, account: str, statuses: Mapping[int, Status]) -> None:
+    """Set the collection status of slots; their locks are held."""
     connection.execute(
         text(
-            "UPDATE slots SET status = :status "
-            "WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[]))"
+            "UPDATE slots s SET status = new.status "
+            "FROM ROWS FROM (unnest(CAST(:slots AS bigint[])), "
+            "                json_array_elements_text(CAST(:statuses AS json))) "
+            "AS new (slot, status) "
+            "WHERE s.account = :account AND s.slot = new.slot AND s.status <> new.status"
         ),
-        {"account": account, "slots": list(slots), "status": status.value},
+        {
+            "account": account,
+            "slots": numbers(statuses),
+            "statuses": texts(status.value for status in statuses.values()),
+        },
     )
 
 

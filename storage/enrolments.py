@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from domain.planning import Anchor
 from storage.columns import moments, numbers, texts
+from storage.holds import REASONS
 
 
 class Enrolment(NamedTuple):
@@ -49,7 +50,10 @@ def enrol(
     anchor: Anchor,
     values: dict[str, Any],
 ) -> list[Enrolment]:
-    """Put slots on a schedule; returns those enrolled: not those on it already."""
+    """Put slots on a schedule; returns those enrolled: not those on it already.
+
+    Who is paused, or has a mark that the schedule heeds, is held from the beginning.
+    """
     at = anchor if isinstance(anchor, datetime) else None
     rows = connection.execute(
         text(_ENROL),
@@ -76,9 +80,12 @@ _ENROL = f"""
     WITH e AS (
         INSERT INTO enrolments (account, customer, slot, schedule, version, reference,
                                 anchor_date, anchor_at, "values", held)
-        SELECT account, customer, slot, :schedule, :version, :reference, :anchor_date, :anchor_at,
-               CAST(:values AS jsonb), CASE WHEN paused_at IS NOT NULL THEN 'paused' END
-        FROM slots WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[]))
+        SELECT s.account, s.customer, s.slot, v.schedule, v.version, e.reference, :anchor_date,
+               :anchor_at, CAST(:values AS jsonb), {REASONS}
+        FROM slots s JOIN schedule_versions v USING (account),
+             (SELECT CAST(:reference AS text)) AS e (reference)
+        WHERE s.account = :account AND s.slot = ANY(CAST(:slots AS bigint[]))
+          AND v.schedule = :schedule AND v.version = :version
         ON CONFLICT (account, slot, schedule, reference) WHERE slot IS NOT NULL DO NOTHING
         RETURNING *
     )
@@ -148,6 +155,81 @@ def enrolments_not_retrying(
         {"account": account, "slots": list(slots)},
     )
     return [Enrolment(*row) for row in rows]
+
+
+class OfReference(NamedTuple):
+    """A live enrolment, and whether its present step is being sent."""
+
+    enrolment: Enrolment
+    in_progress: bool
+
+
+def enrolments_of(
+    connection: Connection,
+    account: str,
+    slots: Sequence[int],
+    reference: str | None,
+    *,
+    ended_by: str | None = None,
+) -> list[OfReference]:
+    """What is live on these slots, of one reference or (None) of all, held or not.
+
+    `ended_by` (a fact that the schedule ends on) narrows it down.
+    """
+    rows = connection.execute(
+        text(
+            f"""
+            SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM started r WHERE r.account = e.account
+                                       AND r.enrolment = e.enrolment)
+            FROM enrolments e JOIN schedule_versions v USING (account, schedule, version)
+            JOIN customers c ON c.account = e.account AND c.customer = e.customer
+            WHERE e.account = :account AND e.slot = ANY(CAST(:slots AS bigint[]))
+              AND (CAST(:reference AS text) IS NULL OR e.reference = :reference)
+              AND (CAST(:ended_by AS text) IS NULL OR v.definition->'ends' ? :ended_by)
+            ORDER BY e.enrolment
+            """
+        ),
+        {
+            "account": account,
+            "slots": list(slots),
+            "reference": reference,
+            "ended_by": ended_by,
+        },
+    )
+    return [OfReference(Enrolment(*row[:-1]), row[-1]) for row in rows]
+
+
+def reanchor(connection: Connection, account: str, moved: Sequence[Enrolment]) -> None:
+    """Let enrolments count from the anchors that they have here.
+
+    Of what is started, it is noted for whoever settles it: its next step is planned by the old one.
+    """
+    connection.execute(
+        text(
+            """
+            WITH moved AS (
+                UPDATE enrolments e SET anchor_date = m.anchor_date, anchor_at = m.anchor_at,
+                                        shift_seconds = m.shift_seconds
+                FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
+                                unnest(CAST(:dates AS date[])),
+                                unnest(CAST(:moments AS timestamptz[])),
+                                unnest(CAST(:shifts AS int[])))
+                     AS m (enrolment, anchor_date, anchor_at, shift_seconds)
+                WHERE e.account = :account AND e.enrolment = m.enrolment AND e.slot IS NOT NULL
+                RETURNING e.enrolment
+            )
+            UPDATE started r SET anchor_moved = true FROM moved
+            WHERE r.account = :account AND r.enrolment = moved.enrolment
+            """
+        ),
+        {
+            "account": account,
+            "enrolments": numbers(one.enrolment for one in moved),
+            "dates": [one.anchor_date for one in moved],
+            "moments": moments(one.anchor_at for one in moved),
+            "shifts": numbers(one.shift_seconds for one in moved),
+        },
+    )
 
 
 def plan(connection: Connection, account: str, plans: Sequence[Plan]) -> None:

@@ -1,10 +1,13 @@
 """Facts that upstream systems know: recorded once, never changed."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, text
+
+from domain.facts import Debt
 
 
 def add(
@@ -34,3 +37,43 @@ def add(
             "now": now,
         },
     )
+
+
+def read_debts(
+    connection: Connection, account: str, customers: Sequence[str], reference: str
+) -> dict[str, Debt]:
+    """What is known of one reference, of each customer of whom anything is."""
+    rows = connection.execute(
+        text(_DEBTS), {"account": account, "customers": list(customers), "reference": reference}
+    )
+    return {
+        customer: Debt(
+            invoiced,
+            None if amount is None else Decimal(amount),
+            currency,
+            None if due_date is None else date.fromisoformat(due_date),
+            paid,
+            said_full,
+        )
+        for customer, invoiced, amount, currency, due_date, paid, said_full in rows
+    }
+
+
+# The newest invoice that gives a detail has the last word on it.
+_DEBTS = f"""
+    SELECT customer, bool_or(kind = 'invoice'),
+           {
+    ", ".join(
+        f"(array_agg(data->>'{detail}' ORDER BY fact DESC) "
+        f"FILTER (WHERE kind = 'invoice' AND data ? '{detail}'))[1]"
+        for detail in ("amount", "currency", "due_date")
+    )
+},
+           coalesce(sum(CAST(data->>'amount' AS numeric)) FILTER (WHERE kind = 'payment'), 0),
+           coalesce(bool_or(data->>'full' = 'true' OR NOT data ?| ARRAY['full', 'amount'])
+                    FILTER (WHERE kind = 'payment'), false)
+    FROM facts
+    WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
+      AND data->>'reference' = :reference AND kind IN ('invoice', 'payment')
+    GROUP BY customer
+"""

@@ -291,8 +291,8 @@ class Work(NamedTuple):
     """For whom single work waits, those of the oldest commands first."""
     set_up: list[int]
     """Set-up commands, in order: whatever came before the customers' is among them."""
-    replan: bool
-    """Its customers are still to be planned by its new zone."""
+    plans: bool
+    """Its customers are still to be planned by its new zone, or promises of theirs are over."""
 
 
 def work_waiting(connection: Connection, account: str, limit: int) -> Work:
@@ -317,6 +317,10 @@ _WORK = often(
                  ORDER BY seq LIMIT :limit),
            EXISTS (SELECT 1 FROM accounts
                    WHERE account = :account AND replan_after IS NOT NULL)
+           OR EXISTS (SELECT 1 FROM accounts a JOIN marks m USING (account)
+                      JOIN slots s ON s.account = m.account AND s.slot = m.slot
+                      WHERE a.account = :account
+                        AND m.until <= coalesce(a.test_now, statement_timestamp()))
     """
 )
 

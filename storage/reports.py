@@ -113,6 +113,10 @@ def coming(connection: Connection, account: str, name: str) -> Rows:
         """
         SELECT e.schedule, e.version, e.reference, e.step + 1 AS step,
                coalesce(v.length, jsonb_array_length(v.definition->'steps')) AS steps, e.held,
+               CASE WHEN e.held LIKE '%promised%' THEN
+                   (SELECT max(m.until) FROM marks m
+                    WHERE m.account = e.account AND m.slot = e.slot
+                      AND (m.reference IS NULL OR m.reference = e.reference)) END AS held_until,
                p.due_at, p.planned_at, p.channel, p.attempts, p.deferred, p.fallback,
                paused.paused
         FROM enrolments e

@@ -59,11 +59,11 @@ class Settled(NamedTuple):
 
 
 class Over(NamedTuple):
-    """What settling came to: how many were still started; whose next step is of another zone."""
+    """What settling came to: how many were still started; whose next step counts otherwise now."""
 
     taken: int
-    zone_changed: list[int]
-    """Enrolments; their next steps are to be planned anew."""
+    moved: list[int]
+    """Enrolments whose customer's zone or whose anchor changed meanwhile: to be planned anew."""
 
 
 def lock_slots(connection: Connection, account: str, slots: Sequence[int]) -> None:
@@ -85,7 +85,7 @@ def settle(connection: Connection, account: str, settled: Sequence[Settled], now
     without a plan.
     """
     row = connection.execute(_SETTLE, {"account": account, "now": now, **_columns(settled)}).one()
-    return Over(row.taken, row.zone_changed or [])
+    return Over(row.taken, row.moved)
 
 
 def _columns(settled: Sequence[Settled]) -> dict[str, str]:
@@ -141,7 +141,9 @@ _SETTLE = often(
         RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id,
                   done.next_channel, done.next_at, done.count, done.zone, done.shift
     ), over AS MATERIALIZED (
-        SELECT t.*, e.tid, e.live, e.held, e.end_reason, c.zone IS DISTINCT FROM t.zone AS moved
+        SELECT t.*, e.tid, e.live, e.held, e.end_reason,
+               (c.zone IS DISTINCT FROM t.zone AND t.state <> 'pending')
+               OR t.anchor_moved IS TRUE AS moved
         FROM taken t,
         LATERAL (SELECT ctid AS tid, slot IS NOT NULL AS live, held, end_reason
                  FROM enrolments e
@@ -162,7 +164,7 @@ _SETTLE = often(
     ), advanced AS (
         UPDATE enrolments e SET
             step = over.step + 1,
-            shift_seconds = over.shift,
+            shift_seconds = CASE WHEN over.anchor_moved THEN e.shift_seconds ELSE over.shift END,
             slot = CASE WHEN next_channel IS NOT NULL THEN e.slot END,
             held = CASE WHEN next_channel IS NOT NULL THEN e.held END,
             ended_at = CASE WHEN next_channel IS NULL THEN CAST(:now AS timestamptz) END,
@@ -185,8 +187,9 @@ _SETTLE = often(
         FROM over WHERE state = 'pending' AND live AND held IS NULL
     )
     SELECT (SELECT count(*) FROM over) AS taken,
-           (SELECT array_agg(enrolment) FROM advanced WHERE moved AND slot IS NOT NULL)
-               AS zone_changed
+           ARRAY(SELECT enrolment FROM advanced WHERE moved AND slot IS NOT NULL
+                 UNION ALL
+                 SELECT enrolment FROM over WHERE state = 'pending' AND moved AND live) AS moved
     """
 )
 

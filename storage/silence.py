@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from storage.database import often
+from storage.holds import HOLDS
 
 
 class Ended(NamedTuple):
@@ -46,11 +47,13 @@ def end_enrolments(
     schedule: str | None = None,
     reference: str | None = None,
     ended_by: str | None = None,
+    held_by: str | None = None,
 ) -> dict[str, Ended]:
     """End what is live on these slots; returns what that came to, by customer.
 
     The pending send of each goes to the ledger as cancelled; so does the step at which one is held.
-    `schedule`, `reference` and `ended_by` (a fact that the schedule ends on) narrow it down.
+    `schedule`, `reference` and `ended_by` or `held_by` (a fact that the schedule ends on, or is
+    held by) narrow it down.
     """
     rows = connection.execute(
         text(_END),
@@ -62,6 +65,7 @@ def end_enrolments(
             "schedule": schedule,
             "reference": reference,
             "ended_by": ended_by,
+            "held_by": held_by,
         },
     )
     return {row.customer: Ended(row.ended, row.cancelled, tuple(row.open or ())) for row in rows}
@@ -103,6 +107,7 @@ _END = f"""
           AND (CAST(:schedule AS text) IS NULL OR e.schedule = :schedule)
           AND (CAST(:reference AS text) IS NULL OR e.reference = :reference)
           AND (CAST(:ended_by AS text) IS NULL OR v.definition->'ends' ? :ended_by)
+          AND (CAST(:held_by AS text) IS NULL OR {HOLDS} ? :held_by)
     ), {TAKEN_OUT}
     SELECT customer, count(*) AS ended, coalesce(max(cancelled), 0) AS cancelled,
            array_agg(s.send ORDER BY s.send) FILTER (WHERE s.send IS NOT NULL) AS open
@@ -180,6 +185,8 @@ _ARCHIVE = often(
         DELETE FROM slots WHERE account = :account
            AND customer = ANY(ARRAY(SELECT unnest(CAST(:leaving AS text[]))))
         RETURNING slot
+    ), unmarked AS (
+        DELETE FROM marks WHERE account = :account AND slot = ANY(ARRAY(SELECT slot FROM freed))
     ), ending AS (
         SELECT e.*, layby_step(v.definition, e.step)->>'channel' AS step_channel
         FROM freed, LATERAL (SELECT * FROM enrolments e
@@ -202,55 +209,6 @@ _ARCHIVE = often(
          ON true
 """
 )
-
-
-def hold_enrolments(
-    connection: Connection, account: str, slots: Sequence[int], held: str
-) -> dict[str, int]:
-    """Take out what is pending and keep each enrolment where it is; returns {customer: taken}.
-
-    What ends the hold plans the same step anew, so nothing of this is in the ledger yet.
-    """
-    rows = connection.execute(
-        text(
-            """
-            WITH holding AS (
-                UPDATE enrolments SET held = :held
-                WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[]))
-                  AND held IS NULL
-                RETURNING account, enrolment
-            ), taken AS (
-                DELETE FROM pending p USING holding h
-                WHERE p.account = h.account AND p.enrolment = h.enrolment
-                RETURNING p.customer
-            )
-            SELECT customer, count(*) AS taken FROM taken GROUP BY customer
-            """
-        ),
-        {"account": account, "slots": list(slots), "held": held},
-    )
-    return {row.customer: row.taken for row in rows}
-
-
-def release_enrolments(
-    connection: Connection, account: str, slots: Sequence[int], held: str
-) -> list[int]:
-    """End a hold; returns the enrolments to plan anew (not those with a send still started)."""
-    rows = connection.execute(
-        text(
-            """
-            WITH released AS (
-                UPDATE enrolments SET held = NULL
-                WHERE account = :account AND slot = ANY(CAST(:slots AS bigint[])) AND held = :held
-                RETURNING account, enrolment
-            )
-            SELECT enrolment FROM released r WHERE NOT EXISTS
-                (SELECT 1 FROM started s WHERE s.account = r.account AND s.enrolment = r.enrolment)
-            """
-        ),
-        {"account": account, "slots": list(slots), "held": held},
-    )
-    return [row.enrolment for row in rows]
 
 
 def sweep_quiet(connection: Connection, account: str | None = None, limit: int = 1000) -> int:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Numeric,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
@@ -32,6 +33,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from domain.access import Role
 from domain.commands import CommandState
 from domain.journey import Place, Status
+from domain.marks import Mark
 from domain.message import Channel
 from domain.send import FINAL_STATES
 from domain.suppression import Aim, SuppressionKind
@@ -234,7 +236,7 @@ enrolments = Table(
     Column("anchor_at", Moment),
     Column("values", JSONB, nullable=False, server_default=EMPTY),
     Column("step", Integer, nullable=False, server_default="0", comment="the next or current one"),
-    Column("held", Text, comment="why no send is planned: paused"),
+    Column("held", Text, comment="why no send is planned: all reasons, by the slot and its marks"),
     Column("ended_at", Moment),
     Column("end_reason", Text),
     Column("created_at", Moment, nullable=False, server_default=NOW),
@@ -357,6 +359,7 @@ started = Table(
     Column("lease_seconds", Integer, nullable=False, comment="watched on a monotonic clock"),
     Column("worker", Text, nullable=False),
     Column("started_at", Moment, nullable=False, server_default=text("clock_timestamp()")),
+    Column("anchor_moved", Boolean, comment="since it began: what follows is to be planned anew"),
     PrimaryKeyConstraint("account", "send"),
     # G4: an enrolment has one send in progress at most.
     UniqueConstraint("account", "enrolment"),
@@ -552,6 +555,46 @@ facts = Table(
     PrimaryKeyConstraint("account", "fact"),
     ForeignKeyConstraint(["account", "customer"], ["customers.account", "customers.customer"]),
     Index("facts_customer_idx", "account", "customer"),
+    # What is owed of one reference, however many a customer has.
+    Index(
+        "facts_reference_idx",
+        "account",
+        "customer",
+        text("(data ->> 'reference')"),
+        postgresql_where=text("kind IN ('invoice', 'payment')"),
+    ),
+)
+
+# What stands on a slot or on one of its references: why it waits, and its status. No foreign key:
+# the version before this one frees slots and does not know of these. A slot's number never comes
+# again, so what is left of one means nothing.
+marks = Table(
+    "marks",
+    metadata,
+    account_id(),
+    Column("number", BigInteger, Identity(always=True), nullable=False),
+    Column("slot", BigInteger, nullable=False),
+    Column("mark", Text, nullable=False),
+    Column("reference", Text, comment="null: all that the customer is on"),
+    Column("until", Moment, comment="of a promise: when it is broken"),
+    Column("amount", Numeric(20, 4), comment="of a promise: what is still to be paid of it"),
+    Column("currency", Text, comment="of that amount; null: the invoice's"),
+    Column("seq", BigInteger, comment="the command that brought it; null: a step, or a promise"),
+    PrimaryKeyConstraint("account", "number"),
+    one_of("mark", Mark),
+    CheckConstraint("(mark = 'promised') = (until IS NOT NULL)", name="only_promises_end"),
+    # One of a kind for each reference; also finds those of a slot.
+    Index(
+        "marks_slot_key",
+        "account",
+        "slot",
+        "mark",
+        "reference",
+        unique=True,
+        postgresql_nulls_not_distinct=True,
+    ),
+    # Whose promises are broken, by each account's own clock.
+    Index("marks_until_idx", "account", "until", postgresql_where=text("until IS NOT NULL")),
 )
 
 # What `SELECT layby_submit(jsonb)` was given (a function of the migration 0002), until intake takes

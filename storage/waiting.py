@@ -50,7 +50,8 @@ _READ = often(
     f"""
     SELECT t.customer, t.seq, t.payload, c.bulk, c.body,
            least(coalesce(c.issued_at, c.received_at), c.received_at),
-           cu.place, s.slot, s.paused_at IS NOT NULL, cu.kept, cu.silenced_at, cu.zone,
+           cu.place, s.slot, s.paused_at IS NOT NULL, cu.kept, cu.silenced_at,
+           coalesce(cu.zone, cu.derived_zone),
            a.account, a.name, a.zone, a.country, a.language, a.email_from, a.sms_from, a.test_now,
            coalesce(a.test_now, statement_timestamp()), CAST(a.rules AS text), a.rules_version,
            CAST(a.holidays AS text),

@@ -36,7 +36,8 @@ class Coming(BaseModel):
     reference: str
     step: int
     steps: int
-    held: str | None
+    held: str | None = Field(description="All that holds it: paused, promised, disputed, replied.")
+    held_until: datetime | None = Field(description="Of a promise: when it goes on by itself.")
     due_at: datetime | None = Field(description="null: held, or in progress.")
     planned_at: datetime | None
     channel: str | None

@@ -110,6 +110,7 @@ DETAIL = {
             "step": 1,
             "steps": 3,
             "held": None,
+            "held_until": None,
             "due_at": "2026-12-01T08:30:00Z",
             "planned_at": "2026-12-01T08:30:00Z",
             "channel": "email",

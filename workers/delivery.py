@@ -16,7 +16,6 @@ from config.machine_time import Deadline
 from domain.caps import Recent
 from domain.decision import Decision, Defer, Divert, Facts, Send, Skip
 from domain.gate import NOT_YET, command_waits, decide
-from domain.journey import Status
 from domain.law import laws_for
 from domain.message import Answer, Channel, Message, Result
 from domain.places import places
@@ -24,7 +23,7 @@ from domain.planning import anchor_of, calendar_for, zone_of
 from domain.record import Versions, record_of
 from domain.suppression import Suppression
 from domain.switch import Paused
-from storage import customers, definitions, enrolments, starts, suppressions
+from storage import definitions, enrolments, starts, suppressions
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, reading
 from storage.definitions import TemplateVersion, newest_templates
@@ -33,6 +32,7 @@ from storage.settles import Flight
 from storage.starts import CountBack, Due, Held
 from workers.desk import Desk
 from workers.fence import Fence
+from workers.holds import note_steps
 from workers.planning import advance_of
 from workers.rendering import RenderError, render
 from workers.settling import give_back, settle
@@ -390,12 +390,13 @@ def _due_date(one: Decided) -> date | None:
 
 
 def _set_statuses(connection: Connection, account: Account, passed: list[Decided]) -> None:
-    slots: dict[Status, list[int]] = {}
-    for one in passed:
-        if one.facts.step.sets_status is not None:
-            slots.setdefault(one.facts.step.sets_status, []).append(one.due.held.slot)
-    for status, whose in slots.items():
-        customers.set_status(connection, account.account, whose, status)
+    begun = [
+        (one.due.held.slot, one.due.reference, one.facts.step.sets_status)
+        for one in passed
+        if one.facts.step.sets_status is not None
+    ]
+    if begun:
+        note_steps(connection, account.account, begun)
 
 
 def _render(

@@ -63,7 +63,8 @@ from storage.journal import Entry
 from storage.lines import Line, finish, write_lines
 from storage.silence import Moved
 from storage.waiting import read_waiting
-from workers import consent, profiles, schedules, setup, versions
+from workers import consent, facts, profiles, schedules, setup, versions
+from workers.holds import release_some
 from workers.replanning import replan_some
 from workers.resolving import resolve
 from workers.work import Work
@@ -116,10 +117,16 @@ def apply_waiting(engine: Engine, account: str) -> Applied:
             continue  # there may be more that comes before the customers' commands
         if work.customers:
             apply_to(engine, account, work.customers)
-        elif not work.set_up and not (work.replan and replan_some(engine, account, CHUNK)):
+        elif not work.set_up and not (work.plans and _see_to_plans(engine, account)):
             return Applied(travelled, more=False)
-    replan_some(engine, account, CHUNK)
+    _see_to_plans(engine, account)
     return Applied(travelled, more=True)
+
+
+def _see_to_plans(engine: Engine, account: str) -> bool:
+    """What no command brings: a zone's new plans, and promises that are broken; a chunk of each."""
+    replanned = replan_some(engine, account, CHUNK)
+    return release_some(engine, account, CHUNK) or replanned
 
 
 def apply_set_up(engine: Engine, account: str, seq: int) -> bool:
@@ -265,8 +272,8 @@ def _do(work: Work, targets: list[Target], here: list[CustomerState]) -> None:
             profiles.update(work, seq, command, here)
         case Pause():
             schedules.pause(work, seq, here)
-        case Resume():
-            schedules.resume(work, seq, here)
+        case Resume() as command:
+            schedules.resume(work, seq, command, here)
         case AssignSchedule() as command:
             schedules.assign(work, seq, command, here)
         case RemoveFromSchedule() as command:
@@ -274,7 +281,7 @@ def _do(work: Work, targets: list[Target], here: list[CustomerState]) -> None:
         case MoveToVersion() as command:
             versions.move_to_version(work, seq, command, here)
         case Record() as command:
-            schedules.record_payment(work, seq, command, here)
+            facts.record(work, seq, command, here)
         case ConsentCommand() as command:
             consent.apply(work, command, first, here)
         case command:
@@ -417,8 +424,9 @@ def purge(work: Work, seq: int, here: list[CustomerState]) -> None:
                 state,
                 Refusal(
                     "kept",
-                    f"Cannot purge customer {state.customer}: a payment is recorded for it, which "
-                    "is kept as proof. Leave it in reserve, where it hears nothing.",
+                    f"Cannot purge customer {state.customer}: a payment, or another fact, is "
+                    "recorded for it, which is kept as proof. Leave it in reserve, where it hears "
+                    "nothing.",
                 ),
             )
     names = [state.customer for state in going]

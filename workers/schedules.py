@@ -1,30 +1,32 @@
-"""Who is on which schedule: assigned, removed, paused, resumed, paid."""
+"""Who is on which schedule: assigned, removed, paused, resumed."""
 
 from datetime import datetime
+from typing import Any
 
-from domain.commands import AssignSchedule, Record, RemoveFromSchedule
+from domain.commands import AssignSchedule, RemoveFromSchedule, Resume, Resumed
 from domain.customer import CustomerState
-from domain.journey import Place, Status
+from domain.facts import Debt
+from domain.marks import Mark
 from domain.planning import Anchor
 from domain.refusal import Refusal
-from domain.schedule import AnchorKind
-from storage import customers, definitions, enrolments, facts, silence
+from domain.schedule import AnchorKind, Ends
+from storage import customers, definitions, enrolments, facts, marks, silence
 from storage.silence import Ended
+from workers import holds
 from workers.consent import closed_to
 from workers.planning import plan_of
 from workers.work import Work
 
-PAUSED = "paused"
-
 
 def assign(work: Work, seq: int, command: AssignSchedule, here: list[CustomerState]) -> None:
-    """Enrol in the newest version, and plan its first send unless the customer is paused."""
+    """Enrol in the newest version, and plan its first send unless something holds it."""
     version = definitions.newest_schedule(work.connection, work.account.account, command.schedule)
     anchor = _anchor(work, command, version)
     if version is None or isinstance(anchor, Refusal):
         for state in here:
             work.refused(seq, state, _unknown(command) if version is None else anchor)  # type: ignore[arg-type]
         return
+    here = _not_paid(work, seq, command, version, here)
     definition = definitions.read_schedule(
         work.connection, work.account.account, command.schedule, version
     )
@@ -50,6 +52,21 @@ def assign(work: Work, seq: int, command: AssignSchedule, here: list[CustomerSta
         else:
             refusal = closed.get(state.customer) or _already_on(command, state)
             work.refused(seq, state, refusal)
+
+
+def _not_paid(
+    work: Work, seq: int, command: AssignSchedule, version: int, here: list[CustomerState]
+) -> list[CustomerState]:
+    """Those who are not known to have paid what a schedule is about that ends on it."""
+    account, names = work.account.account, [state.customer for state in here]
+    schedule = definitions.read_schedule(work.connection, account, command.schedule, version)
+    if not command.reference or Ends.PAID not in schedule.ends:
+        return here
+    debts = facts.read_debts(work.connection, account, names, command.reference)
+    paid = [state for state in here if debts.get(state.customer, Debt()).settled]
+    for state in paid:
+        work.refused(seq, state, _is_paid(command, state))
+    return [state for state in here if state not in paid]
 
 
 def _anchor(work: Work, command: AssignSchedule, version: int | None) -> Anchor | Refusal:
@@ -93,31 +110,6 @@ def remove(work: Work, seq: int, command: RemoveFromSchedule, here: list[Custome
         )
 
 
-def record_payment(work: Work, seq: int, command: Record, here: list[CustomerState]) -> None:
-    """Record it; in full, end the schedules that a payment ends."""
-    account, payment = work.account, command.fact
-    names = [state.customer for state in here]
-    facts.add(work.connection, account.account, names, payment.fact, payment, seq, account.now)
-    customers.mark_kept(work.connection, account.account, names)
-    active = [state for state in here if state.place is Place.ACTIVE]
-    ended: dict[str, Ended] = {}
-    if payment.full:
-        ended = _end(work, active, "paid", reference=payment.reference, ended_by="paid")
-        slots = [state.slot for state in active if state.slot is not None]
-        customers.set_status(work.connection, account.account, slots, Status.ON_TRACK)
-    for state in here:
-        it = ended.get(state.customer, Ended())
-        work.applied(
-            seq,
-            state,
-            "payment_recorded",
-            full=payment.full,
-            ended=it.ended,
-            cancelled=it.cancelled,
-            open=it.open if payment.full else None,
-        )
-
-
 def _end(
     work: Work,
     states: list[CustomerState],
@@ -157,33 +149,43 @@ def pause(work: Work, seq: int, here: list[CustomerState]) -> None:
 
 def hold(work: Work, here: list[CustomerState]) -> dict[str, int]:
     """Pause slots; returns how many pending sends of each customer that took out."""
-    account = work.account.account
+    return _set_paused(work, here, work.account.now)
+
+
+def _set_paused(work: Work, here: list[CustomerState], at: datetime | None) -> dict[str, int]:
     slots = [state.slot for state in here if state.slot is not None]
-    set_paused(work, slots, work.account.now)
-    return silence.hold_enrolments(work.connection, account, slots, PAUSED)
-
-
-def set_paused(work: Work, slots: list[int], at: datetime | None) -> None:
     customers.set_paused(work.connection, work.account.account, slots, at)
+    return holds.settle(work.connection, work.account, slots)
 
 
-def resume(work: Work, seq: int, here: list[CustomerState]) -> None:
-    """Plan each held step anew, for the moment it was due at; the gate decides what is too late."""
-    account = work.account.account
-    slots = [state.slot for state in here if state.slot is not None]
-    set_paused(work, slots, None)
-    released = silence.release_enrolments(work.connection, account, slots, PAUSED)
-    to_plan = enrolments.read_enrolments(work.connection, account, released)
-    plans = [plan_of(work.connection, work.account, enrolment) for enrolment in to_plan]
-    enrolments.plan(work.connection, account, plans)
+def resume(work: Work, seq: int, command: Resume, here: list[CustomerState]) -> None:
+    """End a pause, or what a reply held; what nothing else holds goes on."""
+    if command.hold is Resumed.PAUSED:
+        _set_paused(work, here, None)
+    else:
+        slots = [state.slot for state in here if state.slot is not None]
+        marks.remove(
+            work.connection, work.account.account, slots, [Mark.REPLIED], command.reference
+        )
+        holds.settle(work.connection, work.account, slots)
+    told: dict[str, Any] = {} if command.hold is Resumed.PAUSED else {"hold": command.hold.value}
     for state in here:
-        work.applied(seq, state, "customer_resumed")
+        work.applied(seq, state, "customer_resumed", **told)
 
 
 def _unknown(command: AssignSchedule) -> Refusal:
     return Refusal(
         "unknown_schedule",
         f"There is no schedule {command.schedule}. Bring it with put_schedule first.",
+    )
+
+
+def _is_paid(command: AssignSchedule, state: CustomerState) -> Refusal:
+    return Refusal(
+        "paid",
+        f"Cannot put customer {state.customer} on schedule {command.schedule} for "
+        f"{command.reference}: it is paid, and the schedule ends on that. A debt that is another "
+        "one needs a reference of its own; one that has grown, an invoice fact with its amount.",
     )
 
 

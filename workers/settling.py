@@ -37,8 +37,8 @@ def _settle(
         _settled(connection, account, flight, result, provider) for flight, result in answers
     ]
     over = settles.settle(connection, account_id, settled, account.now)
-    if over.zone_changed:
-        moved = enrolments.read_enrolments(connection, account_id, over.zone_changed)
+    if over.moved:
+        moved = enrolments.read_enrolments(connection, account_id, over.moved)
         plans = [plan_of(connection, account, enrolment) for enrolment in moved]
         enrolments.replan(connection, account_id, plans)
     if over.taken < len(settled):

@@ -13,6 +13,7 @@ from storage.accounts import Account, read_account
 from storage.database import Connection
 from storage.versions import Begun, Behind, OldRun
 from workers.consent import closed_to
+from workers.holds import settle
 from workers.planning import anchor_now, plan_of
 from workers.work import Work
 
@@ -156,6 +157,8 @@ def _move(work: Work, command: MoveToVersion, newest: int, planned: list[Planned
     enrolments.plan(
         connection, account.account, [plan_of(connection, account, run) for run in live]
     )
+    # The newer version may heed other facts.
+    settle(connection, account, sorted({one.run.slot for one in going}))
 
 
 def _why_behind(one: Planned, step: int) -> str:

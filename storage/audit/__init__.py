@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from storage.audit.consent import CONSENT
 from storage.audit.duplicates import DUPLICATES
 from storage.audit.explained import EXPLAINED
+from storage.audit.facts import FACTS
 from storage.audit.inbox import COMMANDS, OUTCOMES, ROWS
 from storage.audit.lost import NOTHING_LOST
 from storage.audit.model import Check, CheckResult, Violation
@@ -33,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     *ROWS,
     *SWITCHES,
     *EXPLAINED,
+    *FACTS,
 )
 
 SHOWN_AT_MOST = 100

@@ -1,5 +1,6 @@
 """G5, nothing lost: every step is to come, in progress, or in the ledger once."""
 
+from storage.audit.facts import HELD_AND_WHY
 from storage.audit.model import ONLY_READ, Check
 
 _STALLED = """
@@ -15,13 +16,12 @@ _STALLED = """
                       WHERE r.account = e.account AND r.enrolment = e.enrolment)
 """
 
-_HELD_FOR_NOTHING = """
-    -- Only a resume plans a held enrolment anew, and nobody resumes who is not paused.
-    SELECT e.account, e.customer,
-           format('enrolment %s on %s is held as paused, and the customer is not paused',
-                  e.enrolment, e.schedule) AS detail
-    FROM enrolments e JOIN slots s ON s.account = e.account AND s.slot = e.slot
-    WHERE e.held = 'paused' AND s.paused_at IS NULL
+_HELD_FOR_NOTHING = f"""
+    -- Only what changes a reason plans a held enrolment anew.
+    SELECT account, customer,
+           format('enrolment %s is held as %s, and is %s', enrolment, held,
+                  coalesce(reasons, 'nothing of that')) AS detail
+    FROM ({HELD_AND_WHY}) e WHERE held IS NOT NULL AND held IS DISTINCT FROM reasons
 """
 
 _STEP_LOST = """
@@ -86,14 +86,19 @@ _TWO_OUTCOMES = """
 
 _OPEN_VANISHED = """
     -- After a move, payment or removal nothing goes back to pending: what was in progress then
-    -- still is, or is in the ledger under its number. (After a pause it may be tried again.)
+    -- still is, or is in the ledger under its number. (After a pause, or what a fact held and did
+    -- not end, it may be tried again.)
     SELECT o.account, o.customer,
            format('send %s was in progress at command %s, and is nowhere now', o.send, o.command)
                AS detail
     FROM (SELECT t.account, t.customer, c.command, unnest(t.open) AS send
           FROM command_targets t JOIN commands c ON c.account = t.account AND c.seq = t.seq
           WHERE cardinality(t.open) > 0 AND t.state = 'applied'
-            AND c.kind IN ('move_to_directory', 'remove_from_schedule', 'record')) o
+            AND (c.kind IN ('move_to_directory', 'remove_from_schedule')
+                 OR (c.kind = 'record' AND EXISTS (
+                     SELECT 1 FROM journal j
+                     WHERE j.account = t.account AND j.customer = t.customer AND j.seq = t.seq
+                       AND j.data ? 'ended')))) o
     -- Retention prunes whole enrolments, and leaves the number of the newest send that went.
     WHERE o.send > (SELECT pruned_send FROM upkeep)
       AND NOT EXISTS (SELECT 1 FROM started r WHERE r.account = o.account AND r.send = o.send)
@@ -136,7 +141,7 @@ NOTHING_LOST = (
     Check(
         "G5",
         "held_for_nothing",
-        "Is every schedule that is held as paused that of a paused customer?",
+        "Is every schedule that is held, held for the reasons that there are?",
         "enrolments",
         _HELD_FOR_NOTHING,
         "Pause and resume the customer: that plans the step anew. Report it.",

@@ -6,6 +6,7 @@ cursor, which never moves again. And a transaction writes one business moment to
 touches (`ended_at`, `paused_at`, the journal's `business_at`), so equality finds the command.
 """
 
+from storage.audit.facts import HELD_AND_WHY
 from storage.audit.model import Check
 
 _PENDING_OF_INACTIVE = """
@@ -30,13 +31,11 @@ _PENDING_WHILE_HELD = """
     WHERE e.held IS NOT NULL
 """
 
-_PAUSED_NOT_HELD = """
-    -- A paused customer's enrolment that is not held is planned, or will be when its send settles.
-    SELECT s.account, s.customer,
-           format('paused since %s, and enrolment %s is not held', s.paused_at, e.enrolment)
+_NOT_HELD = f"""
+    -- What is not held is planned, or will be when its send settles.
+    SELECT account, customer, format('enrolment %s is not held, and is %s', enrolment, reasons)
                AS detail
-    FROM slots s JOIN enrolments e ON e.account = s.account AND e.slot = s.slot
-    WHERE s.paused_at IS NOT NULL AND e.held IS NULL
+    FROM ({HELD_AND_WHY}) e WHERE held IS NULL AND reasons IS NOT NULL
 """
 
 _STARTED_WHILE_PAUSED = """
@@ -138,11 +137,12 @@ SILENCE = (
     ),
     Check(
         "G1",
-        "paused_not_held",
-        "Is every schedule of a paused customer held?",
-        "slots",
-        _PAUSED_NOT_HELD,
-        "Pause the customer again: that holds what is not held.",
+        "not_held",
+        "Is every schedule held whose customer is paused, or that a promise, a dispute or a reply "
+        "holds?",
+        "enrolments",
+        _NOT_HELD,
+        "Pause the customer: that holds what is not held. Then resume it. Report it.",
     ),
     Check(
         "G1",

@@ -27,7 +27,7 @@ def test_every_command_in_the_documents_can_be_read() -> None:
     commands = [block for block in blocks if '"kind"' in block]
     assert len(commands) == len(blocks) - 1, "all but the outcome"
     kinds = {read_command(block).kind for block in commands}
-    assert set(Kind) - kinds == {Kind.PAUSE, Kind.RESUME, Kind.PURGE, Kind.REACTIVATE}
+    assert set(Kind) - kinds == {Kind.PAUSE, Kind.PURGE, Kind.REACTIVATE}
 
 
 def test_the_outcome_in_the_documents_has_the_fields_of_an_outcome() -> None:

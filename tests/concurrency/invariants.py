@@ -58,9 +58,17 @@ INVARIANTS: dict[str, str] = {
         SELECT e.enrolment FROM enrolments e LEFT JOIN slots s USING (account, slot)
         WHERE e.slot IS NOT NULL AND s.customer IS DISTINCT FROM e.customer
     """,
-    "G2 a slot is paused if and only if its enrolments are held": """
-        SELECT e.enrolment FROM enrolments e JOIN slots s USING (account, slot)
-        WHERE (s.paused_at IS NOT NULL) <> (e.held IS NOT NULL)
+    "G2 an enrolment is held if and only if a pause or a mark holds it": """
+        SELECT e.enrolment, e.held FROM enrolments e JOIN slots s USING (account, slot)
+        JOIN schedule_versions v USING (account, schedule, version)
+        WHERE (e.held IS NOT NULL) <> (s.paused_at IS NOT NULL OR EXISTS (
+            SELECT 1 FROM marks m WHERE m.account = e.account AND m.slot = e.slot
+              AND coalesce(m.reference, e.reference) = e.reference
+              AND m.mark IN (SELECT jsonb_array_elements_text(coalesce(v.definition->'holds',
+                                '["disputed", "promised", "replied"]')))))
+    """,
+    "G2 a mark stands on a slot that is there": """
+        SELECT m.number FROM marks m LEFT JOIN slots s USING (account, slot) WHERE s.slot IS NULL
     """,
     "G3 nothing is pending but for a live enrolment of a live slot": """
         SELECT p.enrolment FROM pending p WHERE NOT EXISTS (
@@ -155,7 +163,7 @@ def broken(engine: Engine, account: str | None = None) -> dict[str, list[str]]:
 
 _TABLES = (
     *("customers", "slots", "enrolments", "pending", "started", "sends", "counters"),
-    *("commands", "command_targets", "suppressions", "schedule_versions"),
+    *("commands", "command_targets", "suppressions", "schedule_versions", "marks"),
 )
 _ALL = text(
     "WITH "

@@ -28,7 +28,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from domain.message import Answer, Channel, Message
-from storage import customers, enrolments, settles, silence
+from storage import customers, enrolments, holds, settles
 from storage.database import Connection, Engine
 from storage.enrolments import Plan
 from storage.outcomes import Outcome
@@ -76,11 +76,11 @@ def one_cte_locks_and_cancels(engine: Engine) -> Iterator[None]:
     )
     with (
         planted(engine, "ORDER BY slot FOR UPDATE", "ORDER BY slot"),
-        planted(engine, "WITH holding AS (", locked + "holding AS ("),
+        planted(engine, "WITH judged AS MATERIALIZED (", locked + "judged AS MATERIALIZED ("),
         planted(
             engine,
-            "AND held IS NULL RETURNING account, enrolment",
-            "AND held IS NULL AND slot IN (SELECT slot FROM locked) RETURNING account, enrolment",
+            "AND s.slot = of.slot, LATERAL",
+            "AND s.slot = of.slot AND s.slot IN (SELECT slot FROM locked), LATERAL",
         ),
     ):
         yield
@@ -267,8 +267,9 @@ def test_cancel_that_skips_what_is_locked_leaks_and_one_that_waits_does_not(
                 cancel_skipping(connection, people.account, [slot], "paused")
             else:
                 customers.lock(connection, people.account, ["ann"])
-                silence.hold_enrolments(connection, people.account, [slot], "paused")
             customers.set_paused(connection, people.account, [slot], people.now)
+            if not skipping:
+                holds.settle(connection, people.account, [slot])
 
     claimer = between.stopped(lambda: start(people.engine, people.account), having=TAKES)
     paused = between.waiting(pause, for_=claimer)

@@ -89,6 +89,8 @@ class Run:
     send: int | None = None
     deferred: bool = False
     """Put off because its template is paused."""
+    moved: bool = False
+    """It counts from another anchor since its send was started."""
 
     @property
     def live(self) -> bool:
@@ -364,13 +366,15 @@ class Model:
 
     def record(self, name: str, fact: dict[str, Any]) -> Line:
         self.people[name].kept = True
-        if not fact.get("full", True):
-            return Line("applied")
         ending = [
             run
             for run in self.live(name)
             if run.definition.ended_by_payment and fact.get("reference") in (None, run.reference)
         ]
+        if not fact.get("full", True):
+            for run in ending:
+                self._put_off(run)
+            return Line("applied", 0, self.open(ending) or None)
         return Line("applied", self._end(ending, "paid"), self.open(ending))
 
     def block(self, name: str, channel: str | None = None) -> Line:
@@ -476,17 +480,38 @@ class Model:
                 taken += 1
         return taken
 
-    def _plan(self, run: Run) -> None:
-        step = run.definition.steps[run.step]
+    def _put_off(self, run: Run) -> None:
+        """Paid in part: the distance from the last step to the next one counts anew."""
+        last = run.step if run.where == "started" else run.step - 1
+        if isinstance(run.anchor, datetime):
+            since = self._due(run, last) if last >= 0 else run.anchor
+            shift = self.now - since
+        else:
+            zone = self._zone(run)
+            day = self._due(run, last).astimezone(zone).date() if last >= 0 else run.anchor
+            shift = self.now.astimezone(zone).date() - day
+        if shift <= timedelta(0):
+            return
+        run.anchor += shift
+        if run.where == "pending":
+            self._plan(run, run.attempts)
+        run.moved = run.where == "started"
+
+    def _plan(self, run: Run, attempts: int = 0) -> None:
+        due = self._due(run, run.step)
+        run.where, run.planned_at, run.due_at, run.attempts = "pending", due, due, attempts
+        run.deferred = False
+
+    def _zone(self, run: Run) -> ZoneInfo:
+        return ZoneInfo(self.people[run.customer].zone or "UTC")
+
+    def _due(self, run: Run, number: int) -> datetime:
+        step = run.definition.steps[number]
         if step.at is None:
             assert isinstance(run.anchor, datetime)
-            due = run.anchor + step.offset
-        else:
-            zone = ZoneInfo(self.people[run.customer].zone or "UTC")
-            wall = datetime.combine(run.anchor + step.offset, step.at, tzinfo=zone)
-            due = wall.astimezone(UTC)
-        run.where, run.planned_at, run.due_at, run.attempts = "pending", due, due, 0
-        run.deferred = False
+            return run.anchor + step.offset
+        wall = datetime.combine(run.anchor + step.offset, step.at, tzinfo=self._zone(run))
+        return wall.astimezone(UTC)
 
     # Sends.
 
@@ -544,7 +569,7 @@ class Model:
         self._advance(run)
 
     def _advance(self, run: Run) -> None:
-        run.where = None
+        run.where, run.moved = None, False
         if not run.live:
             return
         run.step += 1
@@ -576,7 +601,12 @@ class Model:
         if not run.live:
             assert run.ended is not None
             self._write(run, "cancelled", run.ended, send)
-        elif not run.held:
+        elif run.held:
+            run.moved = False
+        elif run.moved:
+            self._plan(run, run.attempts - (answer == "not_handed_over"))
+            run.moved = False
+        else:
             wait = WAITS[run.attempts - 1] if answer == "temporary" else timedelta(0)
             run.attempts -= answer == "not_handed_over"
             run.where, run.due_at, run.deferred = "pending", self.now + wait, False

@@ -93,6 +93,70 @@ def test_command_has_the_same_outcome_through_every_door(doors: Doors, name: str
     assert doors.layby.rows("SELECT DISTINCT door FROM commands") == [(name,)]
 
 
+FACTS_SET_UP = (
+    *set_up(active_limit=2, directory_limit=4),
+    raw("people", "add_customer", customers=["ann"]),
+    raw("others", "activate", customers=["ann"]),
+    *(
+        raw(f"on-{n}", "assign_schedule", customers=["ann"], schedule="dunning", reference=f"i-{n}")
+        for n in range(5)
+    ),
+)
+
+
+def fact(name: str, fact: str, **fields: str | bool) -> bytes:
+    return raw(name, "record", customers=["ann"], fact={"fact": fact, **fields})
+
+
+FACTS: dict[str, tuple[bytes, Came]] = {
+    "an invoice": (
+        fact("1", "invoice", reference="i-0", amount="120.00", currency="EUR"),
+        ("applied", 1, 0, []),
+    ),
+    "a payment in part": (
+        fact("2", "payment", reference="i-0", amount="119.99", currency="EUR", full=False),
+        ("applied", 1, 0, []),
+    ),
+    "a payment in another currency": (
+        fact("3", "payment", reference="i-0", amount="0.01", currency="USD"),
+        ("refused", 0, 0, ["currency"]),
+    ),
+    "the rest of it": (fact("4", "payment", reference="i-0", amount="0.01"), ("applied", 1, 1, [])),
+    "what is paid": (
+        raw("5", "assign_schedule", customers=["ann"], schedule="dunning", reference="i-0"),
+        ("refused", 0, 0, ["paid"]),
+    ),
+    "a promise": (
+        fact("6", "promise", reference="i-1", until="2026-01-09", amount="10"),
+        ("applied", 1, 1, []),
+    ),
+    "a dispute": (fact("7", "dispute", reference="i-2"), ("applied", 1, 1, [])),
+    "a dispute upheld": (
+        fact("8", "dispute", reference="i-2", outcome="upheld"),
+        ("applied", 1, 1, []),
+    ),
+    "a reply": (
+        fact("9", "interaction", direction="inbound", channel="email", reference="i-3"),
+        ("applied", 1, 1, []),
+    ),
+    "a reply seen to": (
+        raw("10", "resume", customers=["ann"], hold="replied", reference="i-3"),
+        ("applied", 1, 0, []),
+    ),
+    "a note": (fact("11", "note", text="Will call on Tuesday: café"), ("applied", 1, 0, [])),
+    "a payment": (fact("12", "payment"), ("applied", 1, 3, [])),
+}
+
+
+@EVERY_DOOR
+def test_fact_comes_to_the_same_through_every_door(doors: Doors, name: str) -> None:
+    doors.set_up(name, FACTS_SET_UP)
+    for case, (command, expected) in FACTS.items():
+        assert doors.outcome(name, command) == expected, case
+        assert doors.outcome(name, command) == expected, f"{case}, again"
+    assert doors.layby.one("SELECT count(*) FROM facts") == 9
+
+
 BULK_SET_UP = set_up(active_limit=BULK_FROM + 1, directory_limit=2 * BULK_FROM)
 ALL = [*numbered("c", BULK_FROM + 1)]
 

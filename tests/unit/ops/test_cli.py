@@ -13,6 +13,7 @@ from harness import KEY, Layby
 from warm import WarmLayby
 
 from domain.message import Answer, Result
+from ops.fact_words import in_words
 from ops.servers import Servers
 from storage import settles
 from workers.settling import settle_open
@@ -91,6 +92,38 @@ def test_explain_tells_what_was_put_off_by_which_rule_and_until_when(
     layby.deliver()
     told = run("explain", "ann").stdout
     assert told.index("put off until 2026-01-05 09:30") < told.index("step 1 by email: sent")
+
+
+def test_explain_tells_facts_and_what_holds_in_plain_words(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    layby.on_schedule("ann")
+    for fact in (
+        {"fact": "invoice", "reference": "i-1"},
+        {"fact": "payment", "reference": "i-1", "full": False},
+        {"fact": "promise", "until": "2026-01-05"},
+        {"fact": "dispute", "reference": "i-1"},
+        {"fact": "interaction", "direction": "inbound", "channel": "email"},
+        {"fact": "interaction", "direction": "outbound"},
+        {"fact": "note", "text": "away"},
+        {"fact": "dispute", "reference": "i-1", "outcome": "rejected"},
+    ):
+        layby.must("record", customers=["ann"], fact=fact, source="crm")
+    told = run("explain", "ann").stdout
+    for words in (
+        "invoice i-1 recorded (command",
+        "paid in part for i-1",
+        "promised to pay by 2026-01-05; 1 reminder taken out",
+        "disputes i-1",
+        "the customer got in touch by email; a person is to see to it",
+        "a note was taken (command",
+        "the dispute for i-1 is closed: it is owed",
+        "step 1 of 3: held: promised, replied until 2026-01-06 00:00",
+        "from crm",
+    ):
+        assert words in told
+    assert "away" not in told
+    broken = in_words("promise_broken", {"reference": "i-1"})
+    assert broken == "the promise for i-1 was not kept; reminders go on"
 
 
 def test_explain_says_so_where_there_is_no_such_customer(layby: Layby, run: Run) -> None:

@@ -96,7 +96,7 @@ def test_audit_of_one_account_leaves_the_others_out(layby: Layby) -> None:
     [
         ("stalled", "DELETE FROM pending"),
         ("held_for_nothing", "DELETE FROM pending; UPDATE enrolments SET held = 'paused'"),
-        ("paused_not_held", "UPDATE slots SET paused_at = now()"),
+        ("not_held", "UPDATE slots SET paused_at = now()"),
         ("started_and_pending", BREAKS["started_and_pending"].sql),
     ],
 )

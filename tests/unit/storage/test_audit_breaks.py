@@ -48,6 +48,7 @@ _LEDGER = """
     FROM pending WHERE customer = 'ann';
 """
 _PAUSE_OF_PAM = "kind = 'pause' AND body->'customers' ? 'pam'"
+_PAYMENT_OF_PAT = "kind = 'record' AND body->'customers' ? 'pat'"
 
 BREAKS: dict[str, Break] = {
     "pending_of_inactive": Break(
@@ -71,7 +72,7 @@ BREAKS: dict[str, Break] = {
         DELETE FROM started WHERE customer = 'pip'
         """,
     ),
-    "paused_not_held": Break("ann", "UPDATE slots SET paused_at = now() WHERE customer = 'ann'"),
+    "not_held": Break("ann", "UPDATE slots SET paused_at = now() WHERE customer = 'ann'"),
     "started_while_paused": Break(
         "sam",
         """
@@ -203,10 +204,10 @@ BREAKS: dict[str, Break] = {
     "counters_equal_counts": Break(None, "UPDATE counters SET active = active + 1"),
     "finished_while_waiting": Break(
         "pat",
-        """
+        f"""
         UPDATE command_targets t SET state = 'waiting', open = NULL FROM commands c
         WHERE c.seq = t.seq AND t.customer = 'pat' AND c.kind = 'record';
-        UPDATE commands SET applied = 0 WHERE kind = 'record'
+        UPDATE commands SET applied = 0 WHERE {_PAYMENT_OF_PAT}
         """,
     ),
     "accepted_for_nobody": Break(
@@ -231,8 +232,8 @@ BREAKS: dict[str, Break] = {
     "not_kept": Break(None, "UPDATE commands SET raw = NULL WHERE state = 'quarantined'"),
     "content_twice": Break(
         None,
-        "UPDATE commands SET digest = (SELECT digest FROM commands WHERE kind = 'record') "
-        f"WHERE {_PAUSE_OF_PAM}",
+        "UPDATE commands SET digest = (SELECT digest FROM commands WHERE "
+        f"{_PAYMENT_OF_PAT}) WHERE {_PAUSE_OF_PAM}",
     ),
     "accepted_long_ago": Break(
         None,
@@ -259,6 +260,19 @@ BREAKS: dict[str, Break] = {
         """,
     ),
     "switch_unjournaled": Break(None, "DELETE FROM journal WHERE event = 'template_paused'"),
+    "paid_and_live": Break(
+        "ned",
+        """
+        INSERT INTO facts (account, customer, kind, data, seq, business_at)
+        SELECT account, customer, 'payment', '{"reference": "inv-1", "amount": "70.00"}', seq,
+               business_at
+        FROM facts WHERE customer = 'ned' AND kind = 'payment'
+        """,
+    ),
+    "status_as_marked": Break("ned", "UPDATE slots SET status = 'on_track' WHERE customer = 'ned'"),
+    "promise_over": Break(
+        "ned", "UPDATE marks SET until = until - interval '200 years' WHERE mark = 'promised'"
+    ),
     "belongs_to_enrolment": Break(
         "abe", "UPDATE sends SET customer = 'abe' WHERE customer = 'ann' AND step = 0"
     ),

@@ -80,6 +80,7 @@ def live_through(layby: Layby) -> None:
     _settle(layby)
     _leave_in_progress(layby)
     _be_silenced(layby)
+    _owe(layby)
     _be_many(layby)
     _be_refused(layby)
     sweep(layby)
@@ -173,6 +174,29 @@ def _leave_in_progress(layby: Layby) -> None:
         start(layby, customer)
     layby.must("move_to_directory", customers=["ida"])
     layby.must("pause", customers=["pip"])
+
+
+def _owe(layby: Layby) -> None:
+    """Of Ned's debts one is paid in part, one disputed, one promised; Liv's is over and late."""
+    layby.add("ned", "liv")
+    layby.must("activate", customers=["ned", "liv"])
+    for number in ("1", "2", "3"):
+        layby.must(
+            "assign_schedule", customers=["ned"], schedule="dunning", reference=f"inv-{number}"
+        )
+    layby.must("assign_schedule", customers=["liv"], schedule="dunning")
+
+    def fact(*customers: str, **of: str) -> None:
+        layby.must("record", customers=list(customers), fact=of)
+
+    fact("ned", fact="invoice", reference="inv-1", amount="120.00", currency="EUR")
+    fact("ned", fact="payment", reference="inv-1", amount="50.00", currency="EUR")
+    fact("ned", fact="dispute", reference="inv-2")
+    fact("ned", fact="promise", reference="inv-3", until="2150-01-01")
+    fact("ned", fact="interaction", direction="inbound", reference="inv-2")
+    fact("liv", fact="promise", until=f"{layby.now:%Y-%m-%d}")
+    layby.travel(timedelta(days=1))
+    assert layby.one("SELECT status FROM slots WHERE customer = 'liv'") == "late"
 
 
 def _be_many(layby: Layby) -> None:

@@ -47,6 +47,9 @@ SELECT account, gen_random_uuid(), enrolment, slot, customer, 0, 'email', now(),
        '{}', now(), 30, ''
 FROM enrolments WHERE customer LIKE 'b-%';
 
+INSERT INTO marks (account, slot, mark, reference)
+SELECT account, slot, 'late', reference FROM enrolments WHERE customer LIKE 'b-%';
+
 ANALYZE;
 """
 """What there is in a database that is used: who reads all of it, is seen to."""
@@ -90,7 +93,7 @@ def test_every_plan_of_a_move_goes_by_an_index(layby: Layby, said: Said) -> None
     ]
     assert {scan["Relation Name"] for scan in scans if "Relation Name" in scan} >= {
         *("customers", "slots", "enrolments", "pending", "started"),
-        *("commands", "command_targets", "accounts", "counters"),
+        *("commands", "command_targets", "accounts", "counters", "marks"),
     }
     for scan in scans:
         if scan.get("Relation Name") not in ALWAYS_FEW and scan["Node Type"] != "ModifyTable":
