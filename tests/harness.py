@@ -93,6 +93,10 @@ class Layby:
             apply_bulk(self.engine, self.account)
         return self.outcome(command)
 
+    def ring(self) -> None:
+        """Apply what waits, as the lifecycle worker does."""
+        apply_waiting(self.engine, self.account)
+
     def send(self, kind: str, **fields: Any) -> Outcome:
         """Accept and apply."""
         command = self.accept(kind, **fields)
