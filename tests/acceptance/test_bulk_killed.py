@@ -64,8 +64,7 @@ def test_import_tells_what_it_refused_and_writes_it_to_be_corrected(
         assert unknown.returncode == 1
         assert "no account" in unknown.stderr
         stage.layby(
-            "send",
-            "-",
+            *("send", "-", "--wait", "done"),
             typed="\n".join(map(json.dumps, set_up())),
         )
         done = stage.layby("import", str(file), "--rejects", str(rejects))

@@ -82,7 +82,7 @@ GOOD = "  - {offset: P1D, channel: sms, template: t}\n"
             f"{TWO_LINES}{GOOD}---\n{TWO_LINES}{GOOD}",
             "dunning.yaml has two schedules called dunning.",
         ),
-        ("[" * 2000 + "]" * 2000, "dunning.yaml is nested too deeply to be a schedule."),
+        ("[" * 1200 + "]" * 1200, "dunning.yaml is nested too deeply to be a schedule."),
     ],
 )
 def test_each_mistake_is_told_with_its_line_and_field(text: str, says: str) -> None:
