@@ -6,30 +6,28 @@ start (under the slot's lock) → gate (domain/gate.py) → render (workers/rend
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from config.machine_time import Deadline
 from domain.caps import Recent
 from domain.decision import Decision, Defer, Divert, Facts, Send, Skip
-from domain.gate import NOT_YET, command_waits, decide
-from domain.law import laws_for
+from domain.gate import NOT_YET, decide
 from domain.message import Answer, Channel, Message, Result
-from domain.places import places
-from domain.planning import anchor_of, calendar_for, zone_of
+from domain.planning import anchor_of
 from domain.record import Versions, record_of
-from domain.suppression import Suppression
 from domain.switch import Paused
-from storage import definitions, enrolments, starts, suppressions
+from storage import definitions, enrolments, starts
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, reading
 from storage.definitions import TemplateVersion, newest_templates
 from storage.installation import recipient_hash
 from storage.settles import Flight
-from storage.starts import CountBack, Due, Held
+from storage.starts import Due
+from workers.asking import Asking, count_back, sender_of, suppressed
 from workers.desk import Desk
 from workers.fence import Fence
 from workers.holds import note_steps
@@ -43,9 +41,6 @@ START_AT_MOST = 200
 
 HAND_OVER_SECONDS = 30
 """From before a start is asked for to the last byte that may go out, and its lease."""
-
-_CLOCK_STEPS = timedelta(days=1)
-"""As far as a database's clock is ever set."""
 
 
 class Started(NamedTuple):
@@ -158,7 +153,8 @@ def _start(
         held = starts.lock_due(connection, account_id, channel, account.now, limit, seen)
         if not held:
             return None
-        back = _count_back(account, channel, held)
+        together = max(Counter(one.customer for one in held).values())
+        back = count_back(account, channel, together)
         due, paused = starts.read_due(connection, account_id, channel, held, back)
         if paused.sends_nothing_by(channel):
             return None
@@ -181,21 +177,6 @@ class Decided(NamedTuple):
     """Of the decision, as JSON."""
 
 
-def _count_back(account: Account, channel: Channel, held: Sequence[Held]) -> CountBack | None:
-    counting = account.rules.counting[channel]
-    if counting is None:
-        return None
-    since = account.now - counting.back
-    # Those of this very batch are yet to be added.
-    most = max(Counter(one.customer for one in held).values())
-    each_from = max(counting.full_from - (most - 1), 1)
-    if account.test_now is not None:
-        return CountBack(since, None, None, each_from)
-    # A live account's business time is the clock that the ledger is settled by, give or take a
-    # step of it.
-    return CountBack(since, since - _CLOCK_STEPS, account.now + _CLOCK_STEPS, each_from)
-
-
 def _decide(
     connection: Connection, account: Account, channel: Channel, due: list[Due], paused: Paused
 ) -> list[Decided]:
@@ -210,43 +191,15 @@ def _decide(
         for name, template in newest_templates(connection, account.account, names).items()
         if template.definition.channel is channel
     }
-    sender = sender_of(account, channel)
-    rules, purposes = account.rules, account.rules.purposes
-    going = None if rules.counting[channel] is None else Recents()
-    against = _suppressed(connection, account, channel, due)
+    against = suppressed(connection, account, channel, due)
+    asking = Asking(account, channel, templates, paused, against)
+    going = None if account.rules.counting[channel] is None else Going()
     decided = []
     for one, planned in zip(due, steps, strict=True):
-        schedule, step = schedules[one.schedule, one.version], planned.by(channel)
-        template = templates.get(step.template)
-        facts = Facts(
-            now=account.now,
-            due_at=one.held.planned_at,
-            schedule=schedule,
-            step=step,
-            zone=zone_of(one.zone, schedule, account.zone),
-            recipient=one.recipient,
-            template_exists=template is not None,
-            sender=sender,
-            paused=paused.has_template(step.template),
-            command_waits=one.command_waits
-            and (paused.applies_not_all or one.held.deferred == command_waits.__name__),
-            rules=rules,
-            reference=one.reference,
-            places=places(one.own_zone, one.phone, one.country) if rules.look_at_places else (),
-            laws=laws_for(one.phone, one.country, channel, purposes) if purposes else (),
-            recent=going.before(one) if going is not None else (),
-            messages=going.number(one) if going is not None else 0,
-            messaged_at=one.messaged_at,
-            messaged_for=one.messaged_for,
-            suppressions=tuple(
-                found
-                for found in against.get(one.held.customer, ())
-                if found.holds_for(one.schedule)
-            ),
-            calendar=calendar_for(schedule, account.holidays),
-            fallback=planned.other_channel(channel),
-            diverted_by=one.held.fallback,
-        )
+        facts = asking.facts(one, schedules[one.schedule, one.version], planned, account.now)
+        template = templates.get(facts.step.template)
+        if going is not None:
+            facts = going.added_to(facts, one)
         decision = decide(facts)
         if going is not None and isinstance(decision, Send):
             going.add(one, Recent(account.now, channel.value, one.reference))
@@ -256,57 +209,23 @@ def _decide(
     return decided
 
 
-class Recents:
-    """Each customer's recent messages: those in the tables, and those of this very batch."""
+class Going:
+    """What of this very batch goes to each customer: it counts as what is in the tables does."""
 
     def __init__(self) -> None:
         self._going: dict[str, tuple[Recent, ...]] = {}
 
-    def before(self, due: Due) -> tuple[Recent, ...]:
-        """What counts against a send; of those in the tables only if they may fill a cap."""
-        kept = (
-            Recent(datetime.fromisoformat(at), channel, reference)
-            for at, channel, reference in due.recent or ()
-        )
-        return (*kept, *self._going.get(due.held.customer, ()))
-
-    def number(self, due: Due) -> int:
-        """How many there are, told or not."""
-        return due.messages + len(self._going.get(due.held.customer, ()))
+    def added_to(self, facts: Facts, due: Due) -> Facts:
+        """The facts of a send, with what goes before it."""
+        going = self._going.get(due.held.customer)
+        if going is None:
+            return facts
+        return facts._replace(recent=(*facts.recent, *going), messages=facts.messages + len(going))
 
     def add(self, due: Due, message: Recent) -> None:
         """It starts: those of the same customer that come after it in the batch count it."""
         name = due.held.customer
         self._going[name] = (*self._going.get(name, ()), message)
-
-
-def _suppressed(
-    connection: Connection, account: Account, channel: Channel, due: list[Due]
-) -> dict[str, list[Suppression]]:
-    """What stands against each customer and its recipient by this channel, under their locks.
-
-    One statement more, and only in accounts that have suppressions: the key that recipients are
-    hashed with is ours and not the database's.
-    """
-    if not any(one.any_suppressed for one in due):
-        return {}
-    by_email = channel is Channel.EMAIL
-    reaches = {
-        one.held.customer: suppressions.reach(
-            connection,
-            one.held.customer,
-            one.recipient if by_email else None,
-            None if by_email else one.recipient,
-        )
-        for one in due
-    }
-    found = suppressions.find(connection, account.account, reaches.values())
-    return {customer: [one.suppression for one in ones] for customer, ones in found.items()}
-
-
-def sender_of(account: Account, channel: Channel) -> str | None:
-    """Who an account's messages come from; None: it has not said."""
-    return account.email_from if channel is Channel.EMAIL else account.sms_from or account.name
 
 
 def _skip(connection: Connection, account: Account, decided: list[Decided]) -> None:
