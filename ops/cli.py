@@ -14,6 +14,7 @@ from ops import (
     check_command,
     command_commands,
     demo,
+    forecast_command,
     import_command,
     reports,
     restore_command,
@@ -49,6 +50,7 @@ app.add_typer(command_commands.app, name="command")
 app.add_typer(token_commands.app, name="token")
 app.command("customers")(reports.customers)
 app.command("explain")(reports.explain)
+app.command("forecast")(forecast_command.forecast_)
 app.command("queues")(reports.queues)
 app.command("failed")(reports.failed)
 app.add_typer(reports.unknown_app, name="unknown")

@@ -16,10 +16,11 @@ from domain.customer_list import REASON, CustomerListError, lines_of, read_rows,
 from domain.journey import Kind
 from ops.customer_file import CustomerFileError, read_text
 from ops.installation import Installation, open_installation
+from ops.named import the_account
 from ops.outcome_words import print_outcomes
 from ops.screen import Account, Json, UserError, screen
 from ops.waiting import Sent, all_refusals, wait_for
-from storage import accounts, inbox
+from storage import inbox
 from storage.outcomes import Outcome
 
 PART_ROWS = 5_000
@@ -56,7 +57,7 @@ def import_(
         raise typer.BadParameter("--rejects needs --wait: it is not known before")
     text, parts = read_parts(file, whole=all_or_none)
     with open_installation(read_settings()) as installation:
-        into = _account(installation, account)
+        into = the_account(installation.engine, account)
         sent = _send(installation, list(_commands(into, text, parts, all_or_none=all_or_none)))
         results = wait_for(installation, sent, "done" if wait else None, timeout, idle=True)
         if rejects is not None:
@@ -85,19 +86,6 @@ def read_parts(file: Path, *, whole: bool) -> tuple[str, list[Part]]:
         Part(header + "".join(lines[start - 1 : end - 1]), start - height + 1)
         for start, end in zip(starts, ends, strict=True)
     ]
-
-
-def _account(installation: Installation, given: str | None) -> str:
-    """The account that was given, or the only one."""
-    with installation.engine.connect() as connection:
-        if given is not None and accounts.read_account(connection, given) is None:
-            raise UserError(f"There is no account {given}. Create it with put_account first.")
-        found = [given] if given is not None else accounts.first_accounts(connection, 2)
-    if not found:
-        raise UserError("There is no account yet. Create one with put_account.")
-    if len(found) > 1:
-        raise UserError("There are several accounts: give the one to import into with --account.")
-    return found[0]
 
 
 def _commands(

@@ -11,6 +11,7 @@ from domain.message import Channel
 from domain.suppression import Aim, Suppression, SuppressionKind
 from ops.fact_words import in_words
 from ops.installation import open_installation
+from ops.named import the_customer
 from ops.screen import Account, Json, Limit, UserError, screen
 from storage import reports, suppressions
 
@@ -96,15 +97,7 @@ def explain(customer: str, account: Account = None, json: Json = False) -> None:
         open_installation(read_settings()) as installation,
         installation.engine.connect() as connection,
     ):
-        found = reports.customer(connection, customer, account)
-        if not found:
-            raise UserError(f"There is no customer {customer}. See: layby customers")
-        if len(found) > 1:
-            names = ", ".join(row["account"] for row in found)
-            raise UserError(
-                f"Several accounts have a customer {customer}: {names}. Give --account."
-            )
-        (who,) = found
+        who = the_customer(connection, customer, account)
         past = reports.timeline(connection, who["account"], customer)
         coming = reports.coming(connection, who["account"], customer)
         against = suppressions.of_customer(connection, who["account"], customer)

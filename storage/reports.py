@@ -1,6 +1,7 @@
 """What operators ask: who is where, what waits, what went wrong, and why."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -64,45 +65,80 @@ def customer(connection: Connection, name: str, account: str | None) -> Rows:
     )
 
 
-def timeline(connection: Connection, account: str, name: str) -> Rows:
-    """All that happened to a customer, oldest first: the journal and the ledger in one."""
+class At(NamedTuple):
+    """A place in a timeline: what tells its events apart, in their order."""
+
+    recorded_at: datetime
+    number: int
+    """Of the journal's entry, or the enrolment."""
+    what: str
+
+
+def place_of(event: dict[str, Any]) -> At:
+    """Where an event stands in its timeline."""
+    return At(event["recorded_at"], event["number"], event["what"])
+
+
+def timeline(
+    connection: Connection,
+    account: str,
+    name: str,
+    *,
+    before: At | None = None,
+    limit: int | None = None,
+) -> Rows:
+    """What happened to a customer, oldest first: the journal and the ledger in one.
+
+    The latest so many before a place in it; of all, if neither is said.
+    """
     return _rows(
         connection,
         """
-        SELECT recorded_at, business_at, event, data, command, source, reason FROM (
-            SELECT j.recorded_at, j.business_at, j.event, j.data, c.command,
-                   c.body->>'source' AS source, c.body->>'reason' AS reason, j.entry AS n
-            FROM journal j LEFT JOIN commands c ON c.account = j.account AND c.seq = j.seq
-            WHERE j.account = :account AND j.customer = :customer
-            UNION ALL
-            SELECT s.settled_at, s.business_at, 'send_' || s.state,
-                   s.decision || jsonb_build_object(
-                       'schedule', e.schedule, 'version', e.version, 'step', s.step + 1,
-                       'channel', s.channel, 'rule', s.rule, 'detail', s.detail,
-                       'template', s.template, 'template_version', s.template_version,
-                       'provider', s.provider, 'planned_at', s.planned_at),
-                   NULL, NULL, NULL, s.enrolment
-            FROM sends s JOIN enrolments e USING (account, enrolment)
-            WHERE e.account = :account AND e.customer = :customer
-            UNION ALL
-            SELECT s.started_at, s.business_at, 'send_started',
-                   s.decision || jsonb_build_object('step', s.step + 1, 'channel', s.channel,
-                       'worker', s.worker),
-                   NULL, NULL, NULL, s.enrolment
-            FROM started s WHERE s.account = :account AND s.customer = :customer
-            UNION ALL
-            SELECT d.recorded_at, d.first_at, 'send_deferred',
-                   d.decision || jsonb_build_object(
-                       'schedule', e.schedule, 'version', e.version, 'step', d.step + 1,
-                       'channel', d.channel, 'rule', d.rule, 'planned_at', d.planned_at,
-                       'until', d.until, 'times', d.times, 'last_at', d.last_at),
-                   NULL, NULL, NULL, d.enrolment
-            FROM enrolments e JOIN deferrals d USING (account, enrolment)
-            WHERE e.account = :account AND e.customer = :customer
-        ) AS events ORDER BY recorded_at, n
+        SELECT * FROM (
+            SELECT * FROM (
+                SELECT j.recorded_at, j.business_at, j.event, j.data, c.command,
+                       c.body->>'source' AS source, c.body->>'reason' AS reason,
+                       j.entry AS number, 'entry' AS what
+                FROM journal j LEFT JOIN commands c ON c.account = j.account AND c.seq = j.seq
+                WHERE j.account = :account AND j.customer = :customer
+                UNION ALL
+                SELECT s.settled_at, s.business_at, 'send_' || s.state,
+                       s.decision || jsonb_build_object(
+                           'schedule', e.schedule, 'version', e.version, 'step', s.step + 1,
+                           'channel', s.channel, 'rule', s.rule, 'detail', s.detail,
+                           'template', s.template, 'template_version', s.template_version,
+                           'provider', s.provider, 'planned_at', s.planned_at),
+                       NULL, NULL, NULL, s.enrolment, 'send ' || to_char(s.step, 'FM00000')
+                FROM sends s JOIN enrolments e USING (account, enrolment)
+                WHERE e.account = :account AND e.customer = :customer
+                UNION ALL
+                SELECT s.started_at, s.business_at, 'send_started',
+                       s.decision || jsonb_build_object('step', s.step + 1, 'channel', s.channel,
+                           'worker', s.worker),
+                       NULL, NULL, NULL, s.enrolment, 'started'
+                FROM started s WHERE s.account = :account AND s.customer = :customer
+                UNION ALL
+                SELECT d.recorded_at, d.first_at, 'send_deferred',
+                       d.decision || jsonb_build_object(
+                           'schedule', e.schedule, 'version', e.version, 'step', d.step + 1,
+                           'channel', d.channel, 'rule', d.rule, 'planned_at', d.planned_at,
+                           'until', d.until, 'times', d.times, 'last_at', d.last_at),
+                       NULL, NULL, NULL, d.enrolment,
+                       'put off ' || to_char(d.step, 'FM00000') || d.rule
+                FROM enrolments e JOIN deferrals d USING (account, enrolment)
+                WHERE e.account = :account AND e.customer = :customer
+            ) AS events
+            WHERE CAST(:recorded_at AS timestamptz) IS NULL
+               OR (recorded_at, number, what) < (:recorded_at, :number, :what)
+            ORDER BY recorded_at DESC, number DESC, what DESC LIMIT :limit
+        ) AS latest ORDER BY recorded_at, number, what
         """,
         account=account,
         customer=name,
+        limit=limit,
+        recorded_at=before.recorded_at if before else None,
+        number=before.number if before else None,
+        what=before.what if before else None,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from domain.access import Role
+from domain.forecast import Outlook
 from domain.journey import Place, Status
 from domain.message import Channel
 from domain.suppression import Aim, SuppressionKind
@@ -89,6 +90,50 @@ class Timeline(BaseModel):
     account: str
     customer: str
     events: list[Event] = Field(description="The oldest first.")
+    before: str | None = Field(
+        description="`before` of the page with what came earlier; null: this begins at the first."
+    )
+
+
+class PutOffBy(BaseModel):
+    """How long a rule would keep a send back."""
+
+    rule: str
+    since: datetime
+    until: datetime
+
+
+class ComingSend(BaseModel):
+    """A send that would go out, or would not, and why."""
+
+    customer: str
+    schedule: str
+    version: int
+    reference: str
+    step: int
+    steps: int
+    outlook: Outlook
+    at: datetime | None = Field(
+        description="When it would be decided; of `put_off`, until when. null: nobody knows."
+    )
+    local: datetime | None = Field(description="The same on the customer's wall.")
+    zone: str
+    planned_at: datetime | None = Field(description="By the schedule; null: it is held.")
+    channel: Channel
+    template: str
+    rule: str | None = Field(description="Which would block it, or holds it.")
+    reason: str | None
+    fallback: str | None = Field(description="It is the fallback: the rule that closed the first.")
+    put_off: list[PutOffBy]
+
+
+class Forecast(BaseModel):
+    account: str
+    now: datetime = Field(description="The account's own time: of a test account, its clock.")
+    until: datetime
+    assumes: str
+    sends: list[ComingSend] = Field(description="Customer by customer, each in order of time.")
+    next: str | None = Field(description="`cursor` of the next page; null: this is the last one.")
 
 
 class Queue(BaseModel):

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from starlette.types import ASGIApp
 
-from web import commands, customers, health, metrics, openapi, queues, tokens
+from web import commands, customers, forecast, health, metrics, openapi, queues, tokens
 from web.outer import Outer
 from web.problems import tell_problems
 from web.services import DATABASE_THREADS, Services
@@ -50,7 +50,7 @@ def _routes() -> FastAPI:
             "auto_configure": False,
         },
     )
-    for one in (commands, customers, queues, tokens, health, metrics):
+    for one in (commands, customers, forecast, queues, tokens, health, metrics):
         app.include_router(one.router)
     described = openapi.document(app)
     app.add_api_route("/openapi.json", lambda: JSONResponse(described), include_in_schema=False)

@@ -1,8 +1,6 @@
 """Customers: where they are, what comes, and what happened. Ids only, no personal data."""
 
-import base64
-import binascii
-import json
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -22,6 +20,7 @@ from web.answers import (
     Timeline,
 )
 from web.caller import About, Site
+from web.cursors import big_number, cursor_of, read_cursor
 from web.examples import CUSTOMERS, DETAIL, TIMELINE, answers
 from web.names import CustomerName
 from web.problems import ProblemError
@@ -52,7 +51,7 @@ def list_customers(
 
     So none is missed or told twice, whatever is added or moved meanwhile.
     """
-    after = _read_cursor(cursor) if cursor else None
+    after = tuple(read_cursor(cursor, str, str)) if cursor else None
     rows = site.transact(
         lambda connection: reports.customers(
             connection,
@@ -64,32 +63,10 @@ def list_customers(
         )
     )
     page = [CustomerLine(**row) for row in rows[:limit]]
-    return CustomerPage(customers=page, next=_cursor(page[-1]) if len(rows) > limit else None)
-
-
-def _cursor(last: CustomerLine) -> str:
-    named = json.dumps([last.account, last.customer], separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(named).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[str, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        account, customer = json.loads(base64.b64decode(padded, b"-_", validate=True))
-    except (binascii.Error, ValueError, TypeError, RecursionError):
-        account = customer = None
-    if not (_is_name(account) and _is_name(customer)):
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "cursor: is not one that was answered here. Take `next` of the page before as it is, "
-            "or leave it out to begin anew.",
-            name="invalid-request",
-        )
-    return account, customer
-
-
-def _is_name(given: object) -> bool:
-    return isinstance(given, str) and given.isascii() and given.isprintable()
+    more = len(rows) > limit
+    return CustomerPage(
+        customers=page, next=cursor_of(page[-1].account, page[-1].customer) if more else None
+    )
 
 
 @router.get(
@@ -104,7 +81,7 @@ def show_customer(site: Site, account: About, customer: CustomerName) -> Custome
 
     def read(connection: Connection) -> tuple[Rows, Rows, Rows]:
         found = reports.customer(connection, customer, account)
-        one = _the_one(found)
+        one = the_one(found)
         against = suppressions.of_customer(connection, one, customer)
         return found, against, reports.coming(connection, one, customer)
 
@@ -121,18 +98,40 @@ def show_customer(site: Site, account: About, customer: CustomerName) -> Custome
     summary="All that happened to a customer",
     responses=answers({200: ("The customer's story.", TIMELINE)}, *(401, 403, 404, 409, 422, 503)),
 )
-def show_timeline(site: Site, account: About, customer: CustomerName) -> Timeline:
-    """Commands, messages, and decisions not to send with their rule; the oldest first."""
+def show_timeline(
+    site: Site,
+    account: About,
+    customer: CustomerName,
+    before: Annotated[
+        str | None, Query(max_length=1_000, description="`before` of the page that came later.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_AT_MOST)] = 100,
+) -> Timeline:
+    """Commands, messages, and decisions not to send with their rule; the oldest first.
+
+    The latest so many, or those before them: what is added meanwhile shifts nothing.
+    """
+    end = (
+        reports.At(*read_cursor(before, datetime.fromisoformat, big_number, str))
+        if before
+        else None
+    )
 
     def read(connection: Connection) -> tuple[str, Rows]:
-        one = _the_one(reports.customer(connection, customer, account))
-        return one, reports.timeline(connection, one, customer)
+        one = the_one(reports.customer(connection, customer, account))
+        return one, reports.timeline(connection, one, customer, before=end, limit=limit + 1)
 
     one, rows = site.transact(read)
-    return Timeline(account=one, customer=customer, events=[Event(**row) for row in rows])
+    page = rows[-limit:]
+    return Timeline(
+        account=one,
+        customer=customer,
+        events=[Event(**row) for row in page],
+        before=cursor_of(*reports.place_of(page[0])) if len(rows) > limit else None,
+    )
 
 
-def _the_one(found: Rows) -> str:
+def the_one(found: Rows) -> str:
     """The account of the one customer found."""
     if not found:
         raise ProblemError(

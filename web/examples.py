@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from domain.forecast import ASSUMES
 from web.problems import MEDIA_TYPE, problem
 
 COMMAND = {
@@ -132,6 +133,35 @@ TIMELINE = {
             "reason": None,
         }
     ],
+    "before": None,
+}
+FORECAST: dict[str, Any] = {
+    "account": "acme",
+    "now": "2026-11-27T10:00:00Z",
+    "until": "2026-12-27T10:00:00Z",
+    "assumes": ASSUMES,
+    "sends": [
+        {
+            "customer": "c-17",
+            "schedule": "dunning",
+            "version": 1,
+            "reference": "INV-1042",
+            "step": 1,
+            "steps": 3,
+            "outlook": "sent",
+            "at": "2026-12-01T08:30:00Z",
+            "local": "2026-12-01T09:30:00+01:00",
+            "zone": "Europe/Paris",
+            "planned_at": "2026-12-01T08:30:00Z",
+            "channel": "email",
+            "template": "friendly-reminder",
+            "rule": None,
+            "reason": None,
+            "fallback": None,
+            "put_off": [],
+        }
+    ],
+    "next": None,
 }
 QUEUES = {
     "queues": [

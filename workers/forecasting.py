@@ -5,9 +5,9 @@ its gate (domain/forecast.py). It locks nothing and changes nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from domain.decision import Facts
@@ -24,6 +24,10 @@ from storage.starts import Due, Held
 from workers.asking import Asking, count_back, suppressed
 
 CUSTOMERS_AT_ONCE = 500
+_ALL = 1_000_000
+"""All that is to come of a customer is decided on together: what has gone out always counts."""
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Ahead(NamedTuple):
@@ -37,6 +41,34 @@ class Ahead(NamedTuple):
     """How many sends the whole run has."""
     zone: ZoneInfo
     send: Foreseen
+
+    @property
+    def order(self) -> tuple[datetime, str, str, int]:
+        """By moment; what waits for nobody knows how long comes last."""
+        return (self.send.at or _NEVER, self.customer, self.reference, self.send.cursor)
+
+    def as_row(self) -> dict[str, Any]:
+        """Its fields as programs read them; moments in UTC, and on the customer's wall."""
+        send, zone = self.send, self.zone
+        return {
+            "customer": self.customer,
+            "schedule": self.schedule,
+            "version": self.version,
+            "reference": self.reference,
+            "step": send.cursor + 1,
+            "steps": self.steps,
+            "outlook": send.outlook.value,
+            "at": send.at,
+            "local": send.at.astimezone(zone).isoformat() if send.at is not None else None,
+            "zone": zone.key,
+            "planned_at": send.planned_at,
+            "channel": send.channel.value,
+            "template": send.template,
+            "rule": send.rule,
+            "reason": send.reason,
+            "fallback": send.fallback,
+            "put_off": [one._asdict() for one in send.put_off],
+        }
 
 
 class Page(NamedTuple):

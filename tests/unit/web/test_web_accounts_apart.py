@@ -56,6 +56,10 @@ def cases(names: dict[str, str], token: str) -> dict[str, list[Asked]]:
             ("GET", f"/v1/customers/{customer}/timeline", {}),
             ("GET", f"/v1/customers/{customer}/timeline?account={of}", {}),
         ],
+        "GET /v1/forecast": [
+            ("GET", f"/v1/forecast?account={of}", {}),
+            ("GET", f"/v1/forecast?customer={customer}", {}),
+        ],
         "GET /v1/queues": [("GET", f"/v1/queues?account={of}", {})],
         "POST /v1/tick": [],
         "POST /v1/tokens": [("POST", "/v1/tokens", {"json": {"role": "viewer", "account": of}})],

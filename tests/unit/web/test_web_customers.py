@@ -78,6 +78,44 @@ def test_a_customers_story_is_told_without_personal_data(layby: Layby, admin: ht
         assert "80012345678" not in told.text
 
 
+def test_a_story_is_told_page_by_page_whatever_is_added(layby: Layby, admin: httpx.Client) -> None:
+    """The latest page first, and each before the one that came later: none is missed or doubled."""
+    layby.set_up()
+    layby.on_schedule("ann")
+    layby.deliver()
+    whole = admin.get("/v1/customers/ann/timeline").json()["events"]
+    assert len(whole) > 3
+    told: list[Any] = []
+    before: dict[str, str] = {}
+    while True:
+        page = admin.get("/v1/customers/ann/timeline", params={"limit": "2", **before}).json()
+        told = page["events"] + told
+        layby.must("update_customer", customers=["ann"], profile={"language": "de"})
+        if page["before"] is None:
+            break
+        before = {"before": page["before"]}
+    assert told == whole
+    nonsense = admin.get("/v1/customers/ann/timeline", params={"before": "W10"})
+    assert (nonsense.status_code, "before" in nonsense.json()["detail"]) == (422, True)
+
+
+def test_what_would_go_out_is_told_page_by_page(layby: Layby, admin: httpx.Client) -> None:
+    layby.set_up()
+    layby.on_schedule("ann", "bob")
+    layby.add("cid")
+    whole = admin.get("/v1/forecast", params={"days": 7}).json()
+    assert [(one["customer"], one["step"], one["outlook"]) for one in whole["sends"]] == [
+        (customer, step, "sent") for customer in ("ann", "bob") for step in (1, 2, 3)
+    ]
+    first = admin.get("/v1/forecast", params={"days": 7, "limit": 1}).json()
+    rest = admin.get("/v1/forecast", params={"days": 7, "limit": 1, "cursor": first["next"]}).json()
+    assert first["sends"] + rest["sends"] == whole["sends"]
+    assert "no payment" in whole["assumes"]
+    one = admin.get("/v1/forecast", params={"customer": "bob", "days": 1}).json()
+    assert [(each["customer"], each["step"]) for each in one["sends"]] == [("bob", 1), ("bob", 2)]
+    assert admin.get("/v1/forecast", params={"customer": "dan"}).status_code == 404
+
+
 def test_customer_called_like_a_route_is_a_customer(layby: Layby, admin: httpx.Client) -> None:
     layby.set_up()
     layby.add("ann", "ann/timeline")

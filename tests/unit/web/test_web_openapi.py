@@ -60,7 +60,7 @@ def _try(operation: Any, url: str, headers: dict[str, str]) -> int:
     def attempt(case: Any) -> None:
         nonlocal called
         called += 1
-        if "timeout" in (case.query or {}):
+        if {"wait", "timeout"} & set(case.query or {}):
             case.query["timeout"] = "0"
         case.call_and_validate(
             base_url=url,

@@ -58,6 +58,7 @@ def test_mistakes_in_a_request_are_problems(admin: httpx.Client) -> None:
     assert_problem(admin.get("/v1/commands/x?timeout=nan"), 422, "query.timeout")
     for cursor in ("x", "W10", "eyJ9", "WzEsMl0", "WyJhXHUwMDAwIiwiYiJd", "\xe9"):
         assert_problem(admin.get("/v1/customers", params={"cursor": cursor}), 422, "cursor")
+        assert_problem(admin.get("/v1/forecast", params={"cursor": cursor}), 422, "cursor")
     assert_problem(admin.post("/v1/tokens", json={"role": "king"}), 422, "role")
     assert_problem(admin.post("/v1/tokens", json={"role": "viewer", "more": 1}), 422, "more")
     assert_problem(admin.post("/v1/tokens", content=b"{"), 415)
