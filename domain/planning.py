@@ -28,12 +28,17 @@ def due_at(
     first = anchor.astimezone(zone).date() if isinstance(anchor, datetime) else anchor
     if schedule.by_days:
         return _latest(schedule, cursor, first, zone, calendar)
-    return max(
-        _moment_of(schedule, each, anchor, zone, calendar)
-        if schedule.step_at(each).at is None
-        else _hour_of(schedule, each, first, zone, calendar)
-        for each in _up_to(schedule, cursor)
-    )
+    return max(alone(schedule, each, anchor, zone, calendar) for each in _up_to(schedule, cursor))
+
+
+def alone(
+    schedule: Schedule, cursor: int, anchor: Anchor, zone: ZoneInfo, calendar: Calendar
+) -> datetime:
+    """When a send would be due if there were none before it."""
+    if schedule.step_at(cursor).at is None:
+        return _moment_of(schedule, cursor, anchor, zone, calendar)
+    first = anchor.astimezone(zone).date() if isinstance(anchor, datetime) else anchor
+    return _hour_of(schedule, cursor, first, zone, calendar)
 
 
 @lru_cache(maxsize=65_536)
@@ -62,6 +67,15 @@ def _hour_of(
     schedule: Schedule, cursor: int, first: date, zone: ZoneInfo, calendar: Calendar
 ) -> datetime:
     """When a step with a time of day is due, if it were alone."""
+    wall = wall_of(schedule, cursor, first, calendar)
+    day = open_day(schedule.window, wall.date(), calendar)
+    # A gap can move it past the window's end, or to another day.
+    at = moment(datetime.combine(day, wall.time()), zone)
+    return opening(schedule.window, at, zone, calendar)
+
+
+def wall_of(schedule: Schedule, cursor: int, first: date, calendar: Calendar) -> datetime:
+    """What the schedule says of a step with a time of day, whatever is closed then."""
     round_, number = schedule.turn(cursor)
     step, repeat = schedule.steps[number], schedule.repeat
     assert step.at is not None, "it has a time of day"
@@ -70,10 +84,7 @@ def _hour_of(
     day = _day_of(step, first, calendar)
     if repeat is not None and repeat.of is Repeated.LAST:
         day = later(day, repeat.interval, round_)
-    day = open_day(schedule.window, day, calendar)
-    # A gap can move it past the window's end, or to another day.
-    wall = datetime.combine(day, step.at)
-    return opening(schedule.window, moment(wall, zone), zone, calendar)
+    return datetime.combine(day, step.at)
 
 
 def _day_of(step: Step, first: date, calendar: Calendar) -> date:
@@ -87,18 +98,21 @@ def _moment_of(
     schedule: Schedule, cursor: int, anchor: Anchor, zone: ZoneInfo, calendar: Calendar
 ) -> datetime:
     """When a step that counts from a moment is due, if it were alone."""
+    return opening(schedule.window, counted_from(schedule, cursor, anchor, zone), zone, calendar)
+
+
+def counted_from(schedule: Schedule, cursor: int, anchor: Anchor, zone: ZoneInfo) -> datetime:
+    """What the schedule says of a step without a time of day, whatever is closed then."""
     round_, number = schedule.turn(cursor)
     step, repeat = schedule.steps[number], schedule.repeat
     if not isinstance(anchor, datetime):
         raise TypeError("a step without a time of day needs a moment as its anchor")
     assert step.offset is not None, "business days have a time of day"
     if repeat is None:
-        return opening(schedule.window, anchor + step.offset, zone, calendar)
+        return anchor + step.offset
     if repeat.of is Repeated.ALL:
-        at = _rounds_after(anchor, repeat, round_, zone) + step.offset
-    else:
-        at = _rounds_after(anchor + step.offset, repeat, round_, zone)
-    return opening(schedule.window, at, zone, calendar)
+        return _rounds_after(anchor, repeat, round_, zone) + step.offset
+    return _rounds_after(anchor + step.offset, repeat, round_, zone)
 
 
 def _rounds_after(at: datetime, repeat: Repeat, rounds: int, zone: ZoneInfo) -> datetime:

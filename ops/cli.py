@@ -18,12 +18,14 @@ from ops import (
     import_command,
     reports,
     restore_command,
+    schedule_commands,
     switch_commands,
     token_commands,
     up,
 )
 from ops.installation import Installation, open_installation
 from ops.processes import PROCESSES
+from ops.schedule_file import ScheduleFileError
 from ops.screen import Json, UserError, screen
 from ops.servers import ServersError
 from scheduler.ticks import Watch, ring, sweep
@@ -51,6 +53,7 @@ app.add_typer(token_commands.app, name="token")
 app.command("customers")(reports.customers)
 app.command("explain")(reports.explain)
 app.command("forecast")(forecast_command.forecast_)
+app.add_typer(schedule_commands.app, name="schedule")
 app.command("queues")(reports.queues)
 app.command("failed")(reports.failed)
 app.add_typer(reports.unknown_app, name="unknown")
@@ -71,6 +74,7 @@ KNOWN = (
     BrokerUnreachableError,
     AddressError,
     FencedError,
+    ScheduleFileError,
 )
 """Errors whose message says what to do."""
 

@@ -10,6 +10,7 @@ import typer
 
 from config.settings import read_settings
 from domain.forecast import ASSUMES, Outlook
+from ops.columns import aligned
 from ops.installation import Installation, open_installation
 from ops.named import read_account, the_account, the_customer
 from ops.screen import Account, Json, Limit, UserError, screen
@@ -44,7 +45,8 @@ def forecast_(
     if json:
         screen.json(_as_json(known, wanted, counts, first))
         return
-    screen.table(as_json=False, rows=[in_a_row(one) for one in first], none="Nothing is to come.")
+    for line in aligned([(in_a_row(one), in_words(one)) for one in first]):
+        screen.say(line)
     _sum_up(wanted.until, counts, len(first))
 
 
@@ -94,7 +96,6 @@ def in_a_row(one: Ahead) -> dict[str, Any]:
         "step": f"{send.cursor + 1}/{one.steps}",
         "by": send.channel.value,
         "text": send.template,
-        "outlook": in_words(one),
     }
 
 
@@ -104,12 +105,12 @@ def local_time(at: datetime | None, one: Ahead) -> str | None:
 
 
 def in_words(one: Ahead) -> str:
-    """What becomes of a coming send, and why."""
+    """What becomes of a coming send, and why; nothing is said of what is sent when planned."""
     send = one.send
     because = f" by {send.rule}" if send.rule else ""
     because += f": {send.reason}" if send.reason else ""
     said = {
-        Outlook.SENT: "sent",
+        Outlook.SENT: "",
         Outlook.SKIPPED: f"skipped{because}",
         Outlook.PUT_OFF: f"put off{because}, nobody knows until when"
         if send.at is None
@@ -117,16 +118,18 @@ def in_words(one: Ahead) -> str:
         Outlook.IN_PROGRESS: "in progress",
         Outlook.HELD: f"held: {send.rule}",
     }[send.outlook]
+    words = [said] if said else []
     if send.fallback is not None:
-        said += f", its fallback ({send.fallback})"
+        words.append(f"by its fallback ({send.fallback})")
     if send.put_off and send.outlook is not Outlook.PUT_OFF:
         rules = ", ".join(dict.fromkeys(put_off.rule for put_off in send.put_off))
-        said += f", put off from {local_time(send.put_off[0].since, one)} by {rules}"
-    return said
+        words.append(f"put off from {local_time(send.put_off[0].since, one)} by {rules}")
+    return ", ".join(words)
 
 
 def _sum_up(until: datetime, counts: Counter[Outlook], shown: int) -> None:
     if not counts:
+        screen.say(f"Nothing is to come until {until:%Y-%m-%d %H:%M} UTC.")
         return
     said = ", ".join(
         f"{counts[outlook]:,} {outlook.value.replace('_', ' ')}"

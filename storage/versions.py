@@ -181,3 +181,39 @@ def account_for(
             "details": texts(details),
         },
     )
+
+
+class InUse(NamedTuple):
+    """A version of a schedule, and who is on it."""
+
+    schedule: str
+    version: int
+    newest: bool
+    sends: int
+    """Of a whole run."""
+    customers: int
+    created_at: datetime
+
+
+def versions_in_use(
+    connection: Connection, account: str, schedule: str | None = None
+) -> list[InUse]:
+    """Every version of an account's schedules (or of one), with the customers on it now."""
+    rows = connection.execute(
+        text(
+            """
+            SELECT v.schedule, v.version, v.version = max(v.version) OVER (PARTITION BY v.schedule),
+                   coalesce(v.length, jsonb_array_length(v.definition->'steps')),
+                   (SELECT count(DISTINCT e.slot) FROM enrolments e
+                    WHERE e.account = v.account AND e.schedule = v.schedule
+                      AND e.version = v.version AND e.slot IS NOT NULL),
+                   v.created_at
+            FROM schedule_versions v
+            WHERE v.account = :account
+              AND (CAST(:schedule AS text) IS NULL OR v.schedule = :schedule)
+            ORDER BY v.schedule, v.version
+            """
+        ),
+        {"account": account, "schedule": schedule},
+    )
+    return [InUse(*row) for row in rows]
