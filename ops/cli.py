@@ -21,6 +21,7 @@ from ops import (
     schedule_commands,
     switch_commands,
     token_commands,
+    travel_command,
     up,
 )
 from ops.installation import Installation, open_installation
@@ -54,6 +55,7 @@ app.command("customers")(reports.customers)
 app.command("explain")(reports.explain)
 app.command("forecast")(forecast_command.forecast_)
 app.add_typer(schedule_commands.app, name="schedule")
+app.command("travel")(travel_command.travel)
 app.command("queues")(reports.queues)
 app.command("failed")(reports.failed)
 app.add_typer(reports.unknown_app, name="unknown")
