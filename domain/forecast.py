@@ -149,17 +149,24 @@ class _Ahead:
             self._wait(run, self._now, ())
 
     def through(self) -> list[Foreseen]:
-        """From one due moment to the next, the earliest first."""
+        """From one due moment to the next, the earliest first.
+
+        What is due at once on a channel is decided on in the order of a start's batch.
+        """
         while self._moments:
-            at, *_, enrolment = heappop(self._moments)
-            run, put_off = self._runs.pop(enrolment)
-            assert run.next is not None, "it waits for its moment"
-            if at > self._until:
-                if put_off:
-                    self._note(run, Outlook.PUT_OFF, at, put_off[-1].rule, put_off=put_off)
-                continue
-            self._decided(run, run.next, at, put_off, decide(self._facts(run, run.next, at)))
+            batch = [heappop(self._moments)]
+            while self._moments and self._moments[0][:2] == batch[0][:2]:
+                batch.append(heappop(self._moments))
+            for at, *_, enrolment in batch:
+                self._due(at, *self._runs.pop(enrolment))
         return self._foreseen
+
+    def _due(self, at: datetime, run: Run, put_off: tuple[PutOff, ...]) -> None:
+        assert run.next is not None, "it waits for its moment"
+        if at <= self._until:
+            self._decided(run, run.next, at, put_off, decide(self._facts(run, run.next, at)))
+        elif put_off:
+            self._note(run, Outlook.PUT_OFF, at, put_off[-1].rule, put_off=put_off)
 
     def _facts(self, run: Run, planned: Next, at: datetime) -> Facts:
         """As they will be by then, with what has gone out until then."""
@@ -207,7 +214,7 @@ class _Ahead:
         assert run.next is not None, "the caller has planned it"
         at = max(run.next.due_at, now)
         self._runs[run.enrolment] = (run, put_off)
-        heappush(self._moments, (at, run.next.channel.value, run.next.due_at, run.enrolment))
+        heappush(self._moments, (at, run.next.channel.value, run.next.planned_at, run.enrolment))
 
     def _note(
         self,
