@@ -14,6 +14,7 @@ from ops import (
     check_command,
     command_commands,
     demo,
+    explain_command,
     forecast_command,
     import_command,
     reports,
@@ -52,7 +53,7 @@ app.command("import")(import_command.import_)
 app.add_typer(command_commands.app, name="command")
 app.add_typer(token_commands.app, name="token")
 app.command("customers")(reports.customers)
-app.command("explain")(reports.explain)
+app.command("explain")(explain_command.explain)
 app.command("forecast")(forecast_command.forecast_)
 app.add_typer(schedule_commands.app, name="schedule")
 app.command("travel")(travel_command.travel)

@@ -79,6 +79,11 @@ def place_of(event: dict[str, Any]) -> At:
     return At(event["recorded_at"], event["number"], event["what"])
 
 
+def event_of(row: dict[str, Any]) -> dict[str, Any]:
+    """An event as it is told, without its place."""
+    return {name: value for name, value in row.items() if name not in ("number", "what")}
+
+
 def timeline(
     connection: Connection,
     account: str,

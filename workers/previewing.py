@@ -9,6 +9,7 @@ from domain.decision import Facts
 from domain.forecast import Foreseen, Next, Run, foresee
 from domain.message import Channel
 from domain.planning import Anchor, due_at
+from domain.rules import Rules
 from domain.schedule import Schedule
 from storage.accounts import Account
 from workers.asking import sender_of
@@ -56,6 +57,7 @@ def _facts(who: Somebody, run: Run, planned: Next, at: datetime) -> Facts:
         recipient="somebody" if planned.channel in who.channels else None,
         template_exists=who.templates is None or step.template in who.templates,
         sender="somebody" if who.account is None else sender_of(who.account, planned.channel),
+        rules=who.account.rules if who.account is not None else Rules(),
         calendar=run.calendar,
         fallback=run.step.other_channel(planned.channel),
     )

@@ -87,11 +87,11 @@ def test_explain_tells_what_was_put_off_by_which_rule_and_until_when(
     layby.on_schedule("ann")
     layby.deliver()
     told = run("explain", "ann").stdout
-    assert "step 1 by email: put off until 2026-01-05 09:30 by no_send_hours" in told
+    assert "step 1 by email: put off until Mon 2026-01-05 09:30 by no_send_hours" in told
     layby.travel(timedelta(hours=2))
     layby.deliver()
     told = run("explain", "ann").stdout
-    assert told.index("put off until 2026-01-05 09:30") < told.index("step 1 by email: sent")
+    assert told.index("put off until Mon 2026-01-05 09:30") < told.index("step 1 by email: sent")
 
 
 def test_explain_tells_facts_and_what_holds_in_plain_words(layby: Layby, run: Run) -> None:
