@@ -19,6 +19,7 @@ from ops.installation import Installation, open_installation
 from ops.named import read_account
 from ops.screen import Json, Limit, UserError, screen
 from ops.waiting import wait_for
+from scheduler.ticks import ring
 from storage import travels
 from storage.accounts import Account
 from storage.reports import Rows
@@ -129,6 +130,7 @@ def _set_clock(installation: Installation, account: str, now: datetime) -> None:
 def _until_rest(installation: Installation, account: str, now: datetime) -> None:
     """Wait until nothing waits, is due or is in progress; raises UserError where nothing moves."""
     before: Standing | None = None
+    bell = installation.bell()
     patience = Deadline.after(_STUCK_SECONDS)
     while True:
         with installation.engine.connect() as connection:
@@ -136,6 +138,8 @@ def _until_rest(installation: Installation, account: str, now: datetime) -> None
         if standing.at_rest:
             return
         if standing != before:
+            # What a decision makes due at once on another channel waits for no tick.
+            ring(installation.engine, bell, account)
             before, patience = standing, Deadline.after(_STUCK_SECONDS)
         if patience.passed:
             raise UserError(
