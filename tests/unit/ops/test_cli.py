@@ -69,7 +69,7 @@ def test_explain_tells_what_happened_by_whom_what_did_not_and_what_comes(
     stop = layby.must("opt_out", number="+33612345678", source="sms")
     told = run("explain", "ann").stdout
     assert "step 2 by sms: cancelled (moved)" in told
-    said = f"since 2026-01-05 08:00 (command {stop.id} from sms)."
+    said = f"since Mon 2026-01-05 09:00 (command {stop.id} from sms)."
     assert f"Not written to: its number has opted out of sms, {said}" in told
     assert "only active customers get reminders" in told
     story = json.loads(run("explain", "ann", "--json").stdout)
