@@ -19,6 +19,7 @@ from ops.named import read_account, the_customer
 from ops.screen import Account, Json, screen
 from ops.story import on_the_wall, past
 from storage import reports, suppressions
+from storage.database import reading
 from workers.forecasting import Ahead, Wanted, forecast
 
 _FURTHEST = timedelta(days=366)
@@ -35,7 +36,7 @@ def explain(
     """Tell a customer's story: what happened, by whom, what did not and why, and what comes."""
     with (
         open_installation(read_settings()) as installation,
-        installation.engine.connect() as connection,
+        reading(installation.engine) as connection,
     ):
         who = the_customer(connection, customer, account)
         known = read_account(connection, who["account"])

@@ -15,7 +15,7 @@ from ops.installation import Installation, open_installation
 from ops.named import read_account, the_account, the_customer
 from ops.screen import Account, Json, Limit, UserError, screen
 from storage import accounts, definitions
-from storage.database import Connection
+from storage.database import Connection, reading
 from workers.forecasting import Ahead, Wanted, forecast
 
 Days = Annotated[int, typer.Option("--days", min=1, max=366, help="How far to look ahead.")]
@@ -35,7 +35,7 @@ def forecast_(
     """
     with open_installation(read_settings()) as installation:
         named = _account(installation, customer, account)
-        with installation.engine.connect() as connection:
+        with reading(installation.engine) as connection:
             known = read_account(connection, named)
             _check_schedule(connection, named, schedule)
             wanted = Wanted(known.now + timedelta(days=days), customer, schedule)
@@ -53,7 +53,7 @@ def forecast_(
 def _account(installation: Installation, customer: str | None, account: str | None) -> str:
     if customer is None:
         return the_account(installation.engine, account)
-    with installation.engine.connect() as connection:
+    with reading(installation.engine) as connection:
         return str(the_customer(connection, customer, account)["account"])
 
 

@@ -28,6 +28,8 @@ from workers.sending import accept_all
 
 _POLL_SECONDS = 0.02
 _STUCK_SECONDS = 30.0
+_ENDS = datetime(2200, 1, 1, tzinfo=UTC)
+"""As far as commands have moments."""
 
 
 def travel(
@@ -52,7 +54,7 @@ def travel(
         with installation.engine.connect() as connection:
             known = read_account(connection, account)
             since = travels.machine_now(connection)
-        until = _until(known, to, by)
+        until = destination(known, to, by)
         _pass_time(installation, account, known.now, until)
         with installation.engine.connect() as connection:
             happened = travels.settled_since(connection, account, since)
@@ -63,13 +65,19 @@ def travel(
     _tell(known, until, happened, limit)
 
 
-def _until(account: Account, to: str | None, by: str | None) -> datetime:
+def destination(account: Account, to: str | None, by: str | None) -> datetime:
+    """Where the clock is to go; raises UserError where it can't."""
     if account.test_now is None:
         raise UserError(
             f"Account {account.account} is live, and its clock can't be set. Make a test account "
             "of its own: test_clock in its first put_account."
         )
-    until = _moment(to) if to is not None else account.now + _span(by or "")
+    try:
+        until = _moment(to) if to is not None else account.now + _span(by or "")
+    except OverflowError:
+        until = datetime.max.replace(tzinfo=UTC)
+    if until >= _ENDS:
+        raise UserError(f"{to or by} goes beyond the year {_ENDS.year - 1}. Give a nearer moment.")
     if until < account.now:
         raise UserError(
             f"The test clock of {account.account} is at {account.now:%Y-%m-%d %H:%M} UTC, and "

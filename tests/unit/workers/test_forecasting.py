@@ -85,6 +85,21 @@ SCHEDULES: dict[str, dict[str, Any]] = {
         ],
     },
 }
+OVERDUE = {
+    "anchor": "due_date",
+    "steps": [
+        {
+            "offset": f"P{days}D",
+            "at": "10:00",
+            "channel": "email",
+            "template": "hello",
+            "when_late": "send",
+        }
+        for days in range(4)
+    ],
+}
+"""Nothing of it is too late to be sent, and all of it is late: it comes apart."""
+
 PROFILES: tuple[dict[str, Any], ...] = ({}, {"phone": None}, {"email": None})
 
 
@@ -157,6 +172,10 @@ def crowd(layby: Layby) -> Iterator[str]:
                 **fields,
             )
         yield name
+    layby.must("put_schedule", schedule="overdue", definition=OVERDUE)
+    layby.must(
+        "assign_schedule", customers=["c-2", "c-3"], schedule="overdue", due_date=date(2026, 3, 20)
+    )
 
 
 @pytest.fixture
