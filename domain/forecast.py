@@ -21,8 +21,9 @@ from domain.schedule import Schedule
 from domain.step import Step
 
 ASSUMES = (
-    "Assumes that nothing else happens: no payment, promise, dispute or reply, no command, no "
-    "change of a text, a pause or a setting; and that each message is taken at its first attempt."
+    "Assumes that nothing else happens: no payment (so what is promised is not kept), no promise, "
+    "dispute or reply, no command, no change of a text, a pause or a setting; and that each "
+    "message is taken at its first attempt."
 )
 """What nobody can know beforehand."""
 
@@ -38,7 +39,7 @@ class Outlook(StrEnum):
     IN_PROGRESS = "in_progress"
     """It has started, and there is no word of it yet."""
     HELD = "held"
-    """Nothing comes until it is released."""
+    """Nothing comes until it is released, by somebody or by a day that is over."""
 
 
 class Next(NamedTuple):
@@ -57,6 +58,8 @@ class Started(NamedTuple):
     channel: Channel
     planned_at: datetime
     business_at: datetime
+    anchor_moved: bool = False
+    """Since it started: then it moves nothing any more."""
 
 
 class Run(NamedTuple):
@@ -73,6 +76,8 @@ class Run(NamedTuple):
     next: Next | None = None
     started: Started | None = None
     held: str | None = None
+    held_until: datetime | None = None
+    """When it goes on by itself; None: when somebody releases it."""
     reference: str = ""
     messaged_at: datetime | None = None
     """When its last message went out, or may have; and when that one was due by the schedule."""
@@ -98,7 +103,7 @@ class Foreseen(NamedTuple):
     cursor: int
     outlook: Outlook
     at: datetime | None
-    """When it is decided; of what is put off, until when. None: nobody knows."""
+    """When it is decided; of what is put off or held, until when. None: nobody knows."""
     planned_at: datetime | None
     channel: Channel
     template: str
@@ -138,11 +143,15 @@ class _Ahead:
     def begin(self, run: Run) -> None:
         """Take a run in as it stands."""
         if run.held is not None:
-            self._note(run, Outlook.HELD, None, run.held)
+            self._note(run, Outlook.HELD, run.held_until, run.held)
+            if run.held_until is not None and run.started is None:
+                self._plan(run._replace(held=None), max(run.held_until, self._now))
         elif run.started is not None:
             at = run.started.business_at
             self._note(run, Outlook.IN_PROGRESS, at, channel=run.started.channel)
-            moved = shift_of(run.step, run.started.planned_at, at, run.zone)
+            moved = 0
+            if not run.started.anchor_moved:
+                moved = shift_of(run.step, run.started.planned_at, at, run.zone)
             messaged = run._replace(messaged_at=at, messaged_for=run.started.planned_at)
             self._go_on(messaged, self._now, moved)
         elif run.next is not None:
@@ -204,11 +213,13 @@ class _Ahead:
         cursor, shift = run.cursor + 1, run.shift_seconds + moved
         if cursor >= run.schedule.length:
             return
-        anchor = shifted(run.anchor, shift)
-        at = due_at(run.schedule, cursor, anchor, run.zone, run.calendar)
-        following = Next(run.schedule.step_at(cursor).channel, at, at)
-        gone_on = run._replace(cursor=cursor, shift_seconds=shift, next=following, started=None)
-        self._wait(gone_on, now, ())
+        self._plan(run._replace(cursor=cursor, shift_seconds=shift, started=None), now)
+
+    def _plan(self, run: Run, now: datetime) -> None:
+        """Its present step, for the moment that the schedule says; the gate says if it is late."""
+        anchor = shifted(run.anchor, run.shift_seconds)
+        at = due_at(run.schedule, run.cursor, anchor, run.zone, run.calendar)
+        self._wait(run._replace(next=Next(run.step.channel, at, at)), now, ())
 
     def _wait(self, run: Run, now: datetime, put_off: tuple[PutOff, ...]) -> None:
         assert run.next is not None, "the caller has planned it"

@@ -116,7 +116,8 @@ def in_words(one: Ahead) -> str:
         if send.at is None
         else f"put off{because}",
         Outlook.IN_PROGRESS: "in progress",
-        Outlook.HELD: f"held: {send.rule}",
+        Outlook.HELD: f"held: {send.rule}"
+        + (", until then if it is not paid" if send.at is not None else ""),
     }[send.outlook]
     words = [said] if said else []
     if send.fallback is not None:

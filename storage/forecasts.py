@@ -14,6 +14,8 @@ class Live(NamedTuple):
     slot: int
     step: int
     held: str | None
+    held_until: datetime | None
+    """When it goes on by itself: the day of what is promised is over."""
     channel: str | None
     """Of what is pending or in progress; None: it is held."""
     planned_at: datetime | None
@@ -24,6 +26,8 @@ class Live(NamedTuple):
     fallback: str | None
     started_at: datetime | None
     """Of what is in progress, in business time."""
+    anchor_moved: bool | None
+    """Since that began: what follows counts from the new anchor alone."""
 
 
 class Chunk(NamedTuple):
@@ -61,9 +65,14 @@ def read_live(
 
 # All enrolments of a customer: what one sends counts against the caps of the others.
 _READ_LIVE = """
-    SELECT e.customer, e.enrolment, e.slot, e.step, e.held, coalesce(p.channel, r.channel),
+    SELECT e.customer, e.enrolment, e.slot, e.step, e.held,
+           CASE WHEN e.held = 'promised' THEN
+               (SELECT max(m.until) FROM marks m
+                WHERE m.account = e.account AND m.slot = e.slot
+                  AND (m.reference IS NULL OR m.reference = e.reference)) END,
+           coalesce(p.channel, r.channel),
            coalesce(p.planned_at, r.planned_at), p.due_at, p.attempts, p.deferred, p.fallback,
-           r.business_at
+           r.business_at, r.anchor_moved
     FROM (SELECT s.slot FROM slots s
           WHERE s.account = :account AND s.customer > :after
             AND (CAST(:customer AS text) IS NULL OR s.customer = :customer)

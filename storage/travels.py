@@ -14,6 +14,8 @@ class Standing(NamedTuple):
     commands: int
     due: int
     started: int
+    promises: int
+    """That are broken, and not yet seen to be."""
 
     @property
     def at_rest(self) -> bool:
@@ -36,7 +38,10 @@ def standing(connection: Connection, account: str) -> Standing:
             SELECT (SELECT count(*) FROM commands WHERE account = :account AND state = 'accepted'),
                    (SELECT count(*) FROM pending p JOIN accounts a USING (account)
                     WHERE p.account = :account AND p.due_at <= a.test_now AND {_RUNS}),
-                   (SELECT count(*) FROM started WHERE account = :account)
+                   (SELECT count(*) FROM started WHERE account = :account),
+                   (SELECT count(*) FROM marks m JOIN slots s USING (account, slot)
+                    JOIN accounts a USING (account)
+                    WHERE m.account = :account AND m.until <= a.test_now)
             """
         ),
         {"account": account},
@@ -45,11 +50,16 @@ def standing(connection: Connection, account: str) -> Standing:
 
 
 def next_moment(connection: Connection, account: str, after: datetime) -> datetime | None:
-    """When something is due next; None: nothing is."""
+    """When something is due next, or a promise's day is over; None: nothing is."""
     found: datetime | None = connection.execute(
         text(
-            f"SELECT min(p.due_at) FROM pending p "
-            f"WHERE p.account = :account AND p.due_at > :after AND {_RUNS}"
+            f"""
+            SELECT least(
+                (SELECT min(p.due_at) FROM pending p
+                 WHERE p.account = :account AND p.due_at > :after AND {_RUNS}),
+                (SELECT min(m.until) FROM marks m JOIN slots s USING (account, slot)
+                 WHERE m.account = :account AND m.until > :after))
+            """
         ),
         {"account": account, "after": after},
     ).scalar_one()

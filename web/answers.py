@@ -114,7 +114,8 @@ class ComingSend(BaseModel):
     steps: int
     outlook: Outlook
     at: datetime | None = Field(
-        description="When it would be decided; of `put_off`, until when. null: nobody knows."
+        description="When it would be decided; of `put_off` and `held`, until when. "
+        "null: nobody knows."
     )
     local: datetime | None = Field(description="The same on the customer's wall.")
     zone: str

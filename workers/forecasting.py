@@ -160,6 +160,7 @@ class _Known(NamedTuple):
             next=_next(one),
             started=_started(one),
             held=one.held,
+            held_until=one.held_until,
             reference=due.reference,
             messaged_at=due.messaged_at,
             messaged_for=due.messaged_for,
@@ -248,4 +249,4 @@ def _next(one: Live) -> Next | None:
 def _started(one: Live) -> Started | None:
     if one.channel is None or one.planned_at is None or one.started_at is None:
         return None
-    return Started(Channel(one.channel), one.planned_at, one.started_at)
+    return Started(Channel(one.channel), one.planned_at, one.started_at, bool(one.anchor_moved))

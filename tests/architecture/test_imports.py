@@ -57,7 +57,18 @@ def test_library_has_one_package_that_imports_it(library: str, package: str) -> 
 
 PURE = {
     *("collections", "contextlib", "csv", "dataclasses", "datetime", "decimal", "difflib"),
-    *("enum", "functools", "itertools", "json", "math", "operator", "re", "typing", "zoneinfo"),
+    *(
+        "enum",
+        "functools",
+        "heapq",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "typing",
+        "zoneinfo",
+    ),
     *("pydantic", "phonenumbers", "email_validator", "holidays", "domain"),
     "importlib",  # the data that a library brings, such as zones
 }

@@ -78,6 +78,30 @@ def test_what_is_held_waits_for_whoever_releases_it() -> None:
     assert (one.outlook, one.at, one.rule) == (Outlook.HELD, None, "paused")
 
 
+def test_what_is_held_until_a_day_goes_on_by_itself_and_may_be_too_late() -> None:
+    """Its step was due an hour from now: with the promise's day over, the gate decides."""
+    until = NOW + timedelta(days=1)
+    promised = run(held="promised", next=None, held_until=until)
+    told = [(one.cursor, one.outlook, one.at) for one in ahead(promised)]
+    assert told == [
+        (0, Outlook.HELD, until),
+        (0, Outlook.SENT, until),
+        (1, Outlook.SENT, NOW + timedelta(days=2, hours=1)),
+    ]
+    later = promised._replace(held_until=NOW + timedelta(days=5))
+    assert [one.outlook for one in ahead(later)][1:] == [Outlook.SKIPPED, Outlook.SKIPPED]
+
+
+def test_what_is_in_progress_moves_nothing_once_a_fact_has_moved_its_anchor() -> None:
+    steps = [{**SCHEDULE["steps"][0], "late_after": "P1D", "when_late": "reanchor"}]
+    of = {**SCHEDULE, "steps": [*steps, SCHEDULE["steps"][1]]}
+    late = Started(Channel.EMAIL, NOW - timedelta(days=3), NOW)
+    moved = ahead(run(of, next=None, started=late))[1]
+    stays = ahead(run(of, next=None, started=late._replace(anchor_moved=True)))[1]
+    assert moved.at is not None
+    assert stays.at == moved.at - timedelta(days=3)
+
+
 def test_what_is_put_off_again_and_again_by_one_rule_says_so_once() -> None:
     """Without a sender the gate looks again every hour, until it is too late for the step."""
     first, second = ahead(run(), sender=None)

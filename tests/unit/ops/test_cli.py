@@ -117,7 +117,7 @@ def test_explain_tells_facts_and_what_holds_in_plain_words(layby: Layby, run: Ru
         "the customer got in touch by email; a person is to see to it",
         "a note was taken (command",
         "the dispute for i-1 is closed: it is owed",
-        "step 1 of 3: held: promised, replied until 2026-01-06 00:00",
+        "step 1 of 3: held: promised, replied until Tue 2026-01-06 00:00",
         "from crm",
     ):
         assert words in told
@@ -265,3 +265,53 @@ def test_pause_that_waits_says_what_is_still_in_progress(layby: Layby, run: Run)
     told = run("pause", "account", "acme", "--wait", "--timeout", "0")
     assert told.returncode == 1
     assert "Sends still in progress after 0 seconds: 1." in told.stderr
+
+
+def test_what_would_go_out_is_told_with_what_would_block_it(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    layby.add("ann", phone=None)
+    layby.must("activate", customers=["ann"])
+    layby.must("assign_schedule", customers=["ann"], schedule="dunning", reference="i-1")
+    told = run("forecast", "--days", "2").stdout.splitlines()
+    assert told[1].split() == [
+        *("Mon", "2026-01-05", "08:00", "2026-01-05", "08:00", "ann", "dunning", "v1", "i-1"),
+        *("1/3", "email", "hello"),
+    ]
+    assert "skipped by reachable: the customer has no telephone number" in told[3]
+    assert told[-2] == "Until 2026-01-07 08:00 UTC: 1 sent, 1 skipped."
+    answer = json.loads(run("forecast", "ann", "--json").stdout)
+    assert answer["counts"] == {"sent": 2, "skipped": 1, "put_off": 0, "in_progress": 0, "held": 0}
+    assert [(one["step"], one["rule"]) for one in answer["sends"]] == [
+        *((1, None), (2, "reachable"), (3, None))
+    ]
+    for words, said in (
+        (("forecast", "nobody"), "There is no customer nobody."),
+        (("forecast", "--account", "nonesuch"), "There is no account nonesuch."),
+        (("forecast", "--schedule", "rent"), "Account acme has no schedule rent."),
+        (("schedule", "diff", "rent"), "Account acme has no schedule rent."),
+        (("travel", "acme", "--to", "2026-01-04T08:00Z"), "travels forward only"),
+    ):
+        refused = run(*words)
+        assert (refused.returncode, said in refused.stderr) == (1, True), (words, refused.stderr)
+    assert run("travel", "acme").returncode == 2
+
+
+def test_schedule_file_with_a_mistake_is_refused_with_its_line_and_nothing_is_sent(
+    layby: Layby, run: Run, tmp_path: Path
+) -> None:
+    layby.set_up()
+    (tmp_path / "rent.yaml").write_text("anchor: due_date\nsteps:\n  - {offset: P1D}\n")
+    for words in (("apply", "rent.yaml"), ("preview", "rent.yaml")):
+        refused = run("schedule", *words)
+        assert refused.returncode == 1
+        assert "rent.yaml, line 3: steps[0].channel: is missing" in refused.stderr
+    good = (
+        '{"anchor": "assigned_at", "steps": [{"offset": "P1D", "channel": "sms", "template": "t"}]}'
+    )
+    (tmp_path / "rent.json").write_text(good)
+    nowhere = run("schedule", "preview", "rent.json", "--zone", "Europe/Pariss")
+    assert (nowhere.returncode, "no zone Europe/Pariss" in nowhere.stderr) == (1, True)
+    assert layby.one("SELECT count(*) FROM commands WHERE kind = 'put_schedule'") == 1
+    (version,) = json.loads(run("schedule", "list", "--json").stdout)
+    assert (version["schedule"], version["newest"], version["customers"]) == ("dunning", True, 0)
+    assert "Nobody is on an older version" in run("schedule", "diff", "dunning").stdout

@@ -58,8 +58,8 @@ def said(event: str, data: dict[str, Any], **more: Any) -> str:
                 "reanchored": True,
             },
             (
-                "sent; planned for Fri 2026-03-27 09:30; its fallback, as its own channel was closed "
-                "by reachable; what follows moved with it"
+                "sent; planned for Fri 2026-03-27 09:30; its fallback, as its own channel was "
+                "closed by reachable; what follows moved with it"
             ),
         ),
     ],

@@ -10,6 +10,7 @@ from harness import Layby
 
 from domain.forecast import Outlook
 from storage.accounts import read_account
+from storage.travels import next_moment
 from workers.forecasting import Ahead, Wanted, forecast
 
 BEGINS = datetime(2026, 3, 26, 6, 0, tzinfo=UTC)
@@ -146,7 +147,8 @@ def travel(layby: Layby, by: timedelta) -> None:
     until = layby.now + by
     while True:
         layby.deliver()
-        following = layby.one("SELECT min(due_at) FROM pending WHERE due_at > :now", now=layby.now)
+        with layby.engine.connect() as connection:
+            following = next_moment(connection, layby.account, layby.now)
         if following is None or following > until:
             break
         layby.travel(following - layby.now)
@@ -202,9 +204,11 @@ def test_what_is_foreseen_is_what_then_happens(busy: Layby, rules: dict[str, Any
     busy.must("pause", customers=names[:2])
     busy.must("opt_out", customers=names[2:3], channel="email", schedule="watch")
     busy.must("block", customers=names[4:5], channel="sms")
+    promise = {"fact": "promise", "until": "2026-04-01"}
+    busy.must("record", customers=names[5:], fact=promise)
     ahead = foreseen(busy)
     held = [one.customer for one in ahead if one.send.outlook is Outlook.HELD]
-    assert held == [name for name in names[:2] for _ in SCHEDULES]
+    assert held == [name for name in (*names[:2], *names[5:]) for _ in SCHEDULES]
     for _ in range(AHEAD.days):
         travel(busy, timedelta(days=1))
     assert told(ahead) == happened(busy)
