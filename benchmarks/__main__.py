@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import bulk_move, forecast, memory, smtp, standing, throughput, up
+from benchmarks import bulk_move, forecast, memory, plans, smtp, standing, throughput, up
 from benchmarks.figure import RESULTS, Figure, table, write_results
 from benchmarks.ground import BenchmarkError, Ground, open_ground
 from benchmarks.machine import machine
@@ -21,6 +21,7 @@ SUITES: dict[tuple[str, ...], Measure] = {
     throughput.FIGURES: throughput.measure,
     standing.FIGURES: standing.measure,
     bulk_move.FIGURES: bulk_move.measure,
+    plans.FIGURES: plans.measure,
     forecast.FIGURES: forecast.measure,
     smtp.FIGURES: smtp.measure,
     memory.FIGURES: memory.measure,

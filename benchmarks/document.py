@@ -46,7 +46,7 @@ def _results(results: Results) -> str:
 _ORDER = (
     *("limit", "pipeline", "pipeline_50", "pipeline_1000", "pipeline_rules", "plain_worker"),
     *("move", "move_quiet", "move_load", "move_quiet_load", "move_million"),
-    *("bulk_move", "tick", "smtp", "memory", "up"),
+    *("bulk_move", "tick", "plans", "forecast", "smtp", "memory", "up"),
 )
 
 

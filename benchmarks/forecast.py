@@ -27,12 +27,23 @@ from workers.lifecycle import apply_waiting
 FIGURES = ("forecast",)
 _ACCOUNT = "ahead"
 _DAYS = 30
-_ZONES = (
+ZONES = (
     *("Asia/Kolkata", "Asia/Shanghai", "Europe/Paris", "Europe/Berlin", "Europe/London"),
     *("America/New_York", "America/Chicago", "America/Los_Angeles", "America/Sao_Paulo"),
     *("Africa/Lagos", "Africa/Cairo", "Asia/Tokyo", "Asia/Jakarta", "Australia/Sydney"),
 )
 _TEXT = {"subject": "{{ reference }}", "text": "Dear {{ name }}"}
+SCHEDULE: dict[str, Any] = {
+    "anchor": "due_date",
+    "steps": [
+        {"offset": "-P3D", "at": "09:30", "channel": "email", "template": "mail"},
+        {"offset": "P1D", "at": "10:00", "channel": "sms", "template": "sms"},
+        {"business_days": 5, "at": "09:30", "channel": "email", "template": "mail"},
+    ],
+    "repeat": {"every": "P7D", "times": 4},
+    "window": {"weekdays": ["mon", "tue", "wed", "thu", "fri"]},
+    "holidays": {"country": "FR"},
+}
 _SET_UP: tuple[dict[str, Any], ...] = (
     {
         "kind": "put_account",
@@ -61,17 +72,7 @@ _SET_UP: tuple[dict[str, Any], ...] = (
     {
         "kind": "put_schedule",
         "schedule": "dunning",
-        "definition": {
-            "anchor": "due_date",
-            "steps": [
-                {"offset": "-P3D", "at": "09:30", "channel": "email", "template": "mail"},
-                {"offset": "P1D", "at": "10:00", "channel": "sms", "template": "sms"},
-                {"business_days": 5, "at": "09:30", "channel": "email", "template": "mail"},
-            ],
-            "repeat": {"every": "P7D", "times": 4},
-            "window": {"weekdays": ["mon", "tue", "wed", "thu", "fri"]},
-            "holidays": {"country": "FR"},
-        },
+        "definition": SCHEDULE,
     },
 )
 _FILL: tuple[LiteralString, ...] = (
@@ -136,7 +137,7 @@ def _fill(installation: Installation, customers: int) -> None:
             named = {"id": f"set-up-{next(numbers)}", "account": _ACCOUNT, **command}
             assert accept_raw(connection, json.dumps(named).encode(), "bench") is not None
     apply_waiting(installation.engine, _ACCOUNT)
-    values = {"account": _ACCOUNT, "customers": customers, "zones": list(_ZONES)}
+    values = {"account": _ACCOUNT, "customers": customers, "zones": list(ZONES)}
     with psycopg.connect(url_of(installation), autocommit=True) as connection:
         for statement in _FILL:
             connection.execute(statement, values)
