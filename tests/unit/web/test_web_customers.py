@@ -79,10 +79,15 @@ def test_a_customers_story_is_told_without_personal_data(layby: Layby, admin: ht
 
 
 def test_a_story_is_told_page_by_page_whatever_is_added(layby: Layby, admin: httpx.Client) -> None:
-    """The latest page first, and each before the one that came later: none is missed or doubled."""
+    """The latest page first, and each before the one that came later: none is missed or doubled.
+
+    Not even of those that were recorded at the same moment.
+    """
     layby.set_up()
     layby.on_schedule("ann")
     layby.deliver()
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE journal SET recorded_at = '2026-01-05T08:00Z'")
     whole = admin.get("/v1/customers/ann/timeline").json()["events"]
     assert len(whole) > 3
     told: list[Any] = []
