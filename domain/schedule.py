@@ -122,6 +122,8 @@ class Schedule(BaseModel):
 
     def turn(self, cursor: int) -> Turn:
         """The step that a cursor points at, and its round."""
+        if self.repeat is None:
+            return Turn(0, cursor)
         once = len(self.steps) - self._again
         if cursor < once:
             return Turn(0, cursor)
@@ -129,7 +131,7 @@ class Schedule(BaseModel):
         return Turn(round_, once + step)
 
     def step_at(self, cursor: int) -> Step:
-        return self.steps[self.turn(cursor).step]
+        return self.steps[cursor if self.repeat is None else self.turn(cursor).step]
 
     def steps_from(self, cursor: int) -> tuple[Step, ...]:
         """Each step that is still to come, whatever its round."""

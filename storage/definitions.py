@@ -119,11 +119,27 @@ def _once(
     key = (what, account, name, version)
     kept = kept_here.get(key)
     if not isinstance(kept, model):
-        kept = model.model_validate(_read(connection, what, account, name, version))
+        kept = _alike(model.model_validate(_read(connection, what, account, name, version)))
         if len(kept_here) >= _KEPT_AT_MOST:
             kept_here.clear()
         kept_here[key] = kept
     return kept
+
+
+_seen: dict[str, BaseModel] = {}
+
+
+def _alike(model: M) -> M:
+    """The same object for the same content: what is planned by it is remembered for all of them.
+
+    Two that are equal, and not the same, are compared field by field at each look.
+    """
+    if len(_seen) >= _KEPT_AT_MOST:
+        _seen.clear()
+    content = f"{type(model).__name__} {model.model_dump_json()}"
+    first = _seen.setdefault(content, model)
+    assert isinstance(first, type(model)), "its name is in the content"
+    return first
 
 
 def _read(connection: Connection, what: str, account: str, name: str, version: int) -> object:

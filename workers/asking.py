@@ -78,15 +78,15 @@ class Asking(NamedTuple):
             messages=due.messages,
             messaged_at=due.messaged_at,
             messaged_for=due.messaged_for,
-            suppressions=tuple(
-                found
-                for found in self.against.get(due.held.customer, ())
-                if found.holds_for(due.schedule)
-            ),
+            suppressions=self._suppressions(due) if self.against else (),
             calendar=calendar_for(schedule, account.holidays),
             fallback=planned.other_channel(channel),
             diverted_by=due.held.fallback,
         )
+
+    def _suppressions(self, due: Due) -> tuple[Suppression, ...]:
+        found = self.against.get(due.held.customer, ())
+        return tuple(one for one in found if one.holds_for(due.schedule))
 
 
 def _kept(due: Due) -> tuple[Recent, ...]:
