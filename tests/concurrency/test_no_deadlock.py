@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from concurrency.interleave import Interleaving, errors_by_state
 from concurrency.invariants import NOTHING_WAITS, broken
 from concurrency.parts import answer, start, started
@@ -19,7 +20,6 @@ from scheduler.ticks import sweep
 from storage import inbox
 from workers.lifecycle import apply_set_up, apply_to
 
-OPERATIONS = 10_000
 THREADS = 8
 CUSTOMERS = list(numbered("c", 40))
 PER_COMMAND = 5
@@ -52,14 +52,15 @@ KINDS: list[tuple[str, dict[str, object]]] = [
 class Stress:
     """Operations are counted by customer of a command, and by send of a part of a reminder."""
 
-    def __init__(self, layby: Layby) -> None:
+    def __init__(self, layby: Layby, operations: int) -> None:
         self.layby = layby
+        self.operations = operations
         self.done = 0
         self._counting = threading.Lock()
 
     def run(self, seed: int) -> None:
         chance = random.Random(seed)
-        while self.done < OPERATIONS:
+        while self.done < self.operations:
             count = self._one_of(chance)
             with self._counting:
                 self.done += count
@@ -107,20 +108,23 @@ class Stress:
         return 1 + sweep(self.layby.engine)
 
 
-def test_ten_thousand_mixed_operations_end_without_one_deadlock(
-    layby: Layby, between: Interleaving
+@pytest.mark.parametrize(
+    "operations", [2_000, pytest.param(10_000, marks=pytest.mark.soak)], ids="{:,}".format
+)
+def test_mixed_operations_end_without_one_deadlock(
+    layby: Layby, between: Interleaving, operations: int
 ) -> None:
     """The engine tries a deadlock again, so it would not be seen: it is counted where it occurs."""
     layby.set_up(active_limit=25, schedule=DUE_AT_ONCE)
     layby.add(*CUSTOMERS)
-    stress = Stress(layby)
+    stress = Stress(layby, operations)
     with errors_by_state(layby.engine) as errors:
         tasks = [between.run(lambda seed=seed: stress.run(seed)) for seed in range(THREADS)]
         for task in tasks:
             task.result(within_seconds=280)
     assert errors.get("40P01", 0) == 0
     assert errors == {}
-    assert stress.done >= OPERATIONS
+    assert stress.done >= operations
     assert broken(layby.engine) == {}
     assert layby.rows(NOTHING_WAITS) == []
     answer(layby.engine, started(layby.engine, layby.account), Answer.ACCEPTED)
