@@ -191,9 +191,10 @@ def accounts_due(connection: Connection) -> list[str]:
                 ) later
             )
             SELECT account FROM promising JOIN accounts a USING (account)
-            WHERE EXISTS (SELECT 1 FROM marks m JOIN slots s USING (account, slot)
-                          WHERE m.account = promising.account
-                            AND m.until <= coalesce(a.test_now, statement_timestamp()))
+            -- The first of each account, as in starts.due_queues.
+            WHERE (SELECT m.until FROM marks m JOIN slots s USING (account, slot)
+                   WHERE m.account = promising.account AND m.until IS NOT NULL
+                   ORDER BY m.until LIMIT 1) <= coalesce(a.test_now, statement_timestamp())
             """
         )
     )

@@ -12,7 +12,7 @@ from domain.switch import Paused
 from storage import suppressions
 from storage.columns import moments, numbers, texts
 from storage.database import often
-from storage.switches import COMMANDS_PAUSED, HELD, PAUSED_HERE
+from storage.switches import COMMANDS_PAUSED, HELD, PAUSED_HERE, sends_run
 
 
 class Held(NamedTuple):
@@ -392,7 +392,7 @@ def due_queues(connection: Connection) -> list[tuple[str, str]]:
     """
     rows = connection.execute(
         text(
-            """
+            f"""
             WITH RECURSIVE pair AS (
                 (SELECT account, channel FROM pending ORDER BY account, channel LIMIT 1)
                 UNION ALL
@@ -408,10 +408,7 @@ def due_queues(connection: Connection) -> list[tuple[str, str]]:
             WHERE (SELECT p.due_at FROM pending p
                    WHERE p.account = pair.account AND p.channel = pair.channel
                    ORDER BY p.due_at LIMIT 1) <= coalesce(a.test_now, statement_timestamp())
-              AND NOT EXISTS (SELECT 1 FROM switches w
-                              WHERE w.account IN ('', pair.account)
-                                AND (w.scope = 'account'
-                                     OR (w.scope = 'channel' AND w.name = pair.channel)))
+              AND {sends_run("pair")}
             """
         )
     )

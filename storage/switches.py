@@ -25,6 +25,14 @@ PAUSED_HERE = """
 """What is paused for an account: [[scope, name], …]."""
 
 
+def sends_run(row: str) -> str:
+    """A condition on a row with an account and a channel: neither of them is paused."""
+    return (
+        f"NOT EXISTS (SELECT 1 FROM switches w WHERE w.account IN ('', {row}.account) "
+        f"AND (w.scope = 'account' OR (w.scope = 'channel' AND w.name = {row}.channel)))"
+    )
+
+
 def runs(queue: CommandQueue) -> str:
     """A condition: the commands of a queue are applied."""
     return (

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from storage.reports import Rows
+from storage.switches import sends_run
 
 
 class Standing(NamedTuple):
@@ -22,11 +23,7 @@ class Standing(NamedTuple):
         return not any(self)
 
 
-_RUNS = """
-    NOT EXISTS (SELECT 1 FROM switches w
-                WHERE w.account IN ('', p.account)
-                  AND (w.scope = 'account' OR (w.scope = 'channel' AND w.name = p.channel)))
-"""
+_RUNS = sends_run("p")
 """A condition on what is pending: what is paused stays where it is."""
 
 
