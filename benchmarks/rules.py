@@ -6,8 +6,7 @@ Customers are where it is the middle of the day now, so that a collector may wri
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from domain.country_zones import all_zones
-from domain.zones import zone_named
+from domain.zones import all_zones, zone_named
 
 _MIDDAY = (10, 16)
 """Local hours; the others are too near to 08:00 or 21:00 for a long run."""

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from domain.opening import moment, opening
+from domain.calendar import NO_HOLIDAYS, Calendar
+from domain.opening import opening
 from domain.window import Weekday, Window
 
 HORIZON = timedelta(days=400)
 """As far ahead as an allowed moment is looked for: every weekday, holiday and clock of a year."""
 
-_DAY = timedelta(days=1)
 _SOON = timedelta(days=8)
 
 
@@ -20,8 +20,8 @@ class Hours:
     """The windows of a day, any of which allows it, to the minute. Told apart by identity."""
 
     windows: tuple[Window, ...]
-    closed_on_holidays_of: str | None = None
-    """A country, on whose public holidays nothing is allowed."""
+    calendar: Calendar = NO_HOLIDAYS
+    """On whose holidays nothing is allowed."""
 
 
 def window(
@@ -69,20 +69,4 @@ def _search(
 
 
 def _opens(hours: Hours, at: datetime, zone: ZoneInfo) -> datetime:
-    while True:
-        at = min(opening(each, at, zone) for each in hours.windows)
-        day = at.astimezone(zone).date()
-        if hours.closed_on_holidays_of is None or not _is_holiday(hours.closed_on_holidays_of, day):
-            return at
-        at = moment(datetime.combine(day + _DAY, time(0)), zone)
-
-
-def _is_holiday(country: str, day: date) -> bool:
-    return day in _holidays(country, day.year)
-
-
-@lru_cache(maxsize=1024)
-def _holidays(country: str, year: int) -> frozenset[date]:
-    import holidays  # noqa: PLC0415 - a hundred milliseconds, for the few who need it
-
-    return frozenset(holidays.country_holidays(country, years=year))
+    return min(opening(each, at, zone, hours.calendar) for each in hours.windows)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from domain.calendar import Calendar, Holidays
 from domain.caps import Cap
 from domain.hours import Hours, window
 from domain.message import Channel
@@ -71,6 +72,11 @@ def _laws_for(
 def _hours(opens: int, closes: int, *weekdays: Weekday) -> Window:
     until = time(closes - 1, 60 - CLOSES_EARLY.seconds // 60)
     return window(time(opens), until, frozenset(weekdays or Weekday))
+
+
+def _holidays_of(country: str) -> Calendar:
+    # Not validated: that would load the library, for everyone who imports this.
+    return Calendar(Holidays.model_construct(country=country))
 
 
 _MARKETING = frozenset({Purpose.MARKETING})
@@ -168,7 +174,7 @@ LAWS: tuple[Law, ...] = (
         prefixes=("+33",),
         channel=Channel.SMS,
         purposes=_MARKETING,
-        hours=Hours((_hours(8, 20, *_MON_TO_SAT),), closed_on_holidays_of="FR"),
+        hours=Hours((_hours(8, 20, *_MON_TO_SAT),), _holidays_of("FR")),
         caps=(),
         # D. 223-9 code de la consommation (weekdays 10 to 13 and 14 to 20) is about calls.
         statute="the mobile operators' rules for marketing texts: 8:00 to 20:00, neither Sundays "

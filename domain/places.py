@@ -1,14 +1,12 @@
 """Where a customer may be: every zone that the record points to."""
 
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import phonenumbers
-from phonenumbers.timezone import UNKNOWN_TIMEZONE, time_zones_for_number
-from phonenumbers.tzdata import TIMEZONE_DATA
 
-from domain.country_zones import zones_of_country
-from domain.zones import zone_named
+from domain.whereabouts import zones_of_calling_code, zones_of_number
+from domain.zones import zone_named, zones_of_country
 
 _TELLING = 9
 """Characters of a number in E.164 that tell where it is: as far as its prefixes and types go."""
@@ -32,27 +30,13 @@ def _places(
 ) -> tuple[ZoneInfo, ...]:
     found = {zone} if zone is not None else set()
     # Numbers that begin alike are alike, so that one answers for all of them.
-    number = () if begins is None else _zones_of_number(begins.ljust(length, "0"))
+    number = () if begins is None else _zones_of(begins.ljust(length, "0"))
     for hinted in (number, zones_of_country(country)):
         if zone not in hinted:
             found.update(hinted)
-    return tuple(one for name in sorted(found) if (one := _known(name)) is not None)
+    return tuple(zone_named(name) for name in sorted(found))
 
 
-def _zones_of_number(number: str) -> tuple[str, ...]:
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return ()
-    zones = tuple(time_zones_for_number(parsed))
-    if zones != (UNKNOWN_TIMEZONE,):
-        return zones
-    return tuple(TIMEZONE_DATA.get(str(parsed.country_code), ()))
-
-
-def _known(name: str) -> ZoneInfo | None:
-    # libphonenumber's data and the machine's may be of different years.
-    try:
-        return zone_named(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return None
+def _zones_of(number: str) -> tuple[str, ...]:
+    code = phonenumbers.parse(number).country_code
+    return zones_of_number(number) or zones_of_calling_code(code or 0)

@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import phonenumbers
 from phonenumbers import timezone
+from phonenumbers.tzdata import TIMEZONE_DATA
 
-from domain.country_zones import zones_of_country
-from domain.zones import zone_named
+from domain.zones import zone_named, zones_of_country
 
 _LOOKED_AT = tuple(
     datetime(year, month, day, hour, tzinfo=UTC)
@@ -39,6 +39,12 @@ def zones_of_number(phone: str | None) -> tuple[str, ...]:
         return ()
     zones = timezone.time_zones_for_number(phonenumbers.parse(phone))
     return tuple(sorted(zone for zone in zones if zone != timezone.UNKNOWN_TIMEZONE))
+
+
+@lru_cache(maxsize=1024)
+def zones_of_calling_code(code: int) -> tuple[str, ...]:
+    """Every zone of the countries that share a calling code."""
+    return tuple(TIMEZONE_DATA.get(str(code), ()))
 
 
 def _one_clock(zones: tuple[str, ...]) -> str | None:

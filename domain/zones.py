@@ -1,6 +1,7 @@
-"""Time zones by name, from one set of data on every machine: the `tzdata` package."""
+"""Time zones by name and country, from one set of data on every machine: the `tzdata` package."""
 
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -37,3 +38,25 @@ def zone_named(name: str) -> ZoneInfo:
             return ZoneInfo.from_file(data, key=name)
     except (OSError, ValueError):
         return ZoneInfo(name)
+
+
+def zones_of_country(country: str | None) -> tuple[str, ...]:
+    """The names of all zones that a country (ISO 3166) lies in; none of one that is not known."""
+    return _by_country().get(country, ()) if country is not None else ()
+
+
+def all_zones() -> Iterator[tuple[str, str]]:
+    """Every zone of every country, as (country, zone)."""
+    for country, zones in _by_country().items():
+        yield from ((country, zone) for zone in zones)
+
+
+@cache
+def _by_country() -> dict[str, tuple[str, ...]]:
+    """As `zone.tab` of the IANA time zone database has it: country, coordinates, zone, remarks."""
+    table: dict[str, list[str]] = {}
+    for line in files("tzdata.zoneinfo").joinpath("zone.tab").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            country, _, zone, *_ = line.split("\t")
+            table.setdefault(country, []).append(zone)
+    return {country: tuple(sorted(zones)) for country, zones in table.items()}

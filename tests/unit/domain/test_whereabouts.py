@@ -3,9 +3,8 @@
 import pytest
 from phonenumbers.tzdata import TIMEZONE_DATA
 
-from domain.country_zones import zones_of_country
 from domain.whereabouts import derived_zone, zones_of_number
-from domain.zones import calendar_data, is_older, zone_named
+from domain.zones import calendar_data, is_older, zone_named, zones_of_country
 
 
 @pytest.mark.parametrize(
