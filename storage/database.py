@@ -85,7 +85,7 @@ def _execute(
     if context is None or not context.execution_options.get("often"):
         return False
     info, now = context.root_connection.info, time.monotonic()
-    if now >= info.setdefault("plan_anew_at", now):
+    if now >= info.setdefault("plan_anew_at", now + _KEEP_PLANS_SECONDS):
         cursor.execute("DISCARD PLANS")
         info["plan_anew_at"] = now + _KEEP_PLANS_SECONDS
     cursor.execute(statement, parameters, prepare=True)
