@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,9 +16,9 @@ import psycopg
 import pytest
 import redis
 from harness import Layby, soon
+from patience import until
 
 from channels.configure import channel_from_urls
-from config.machine_time import Deadline
 from domain.message import Channel, Message
 from ops.customer_file import CustomerFile, CustomerRow, read_customer_file
 from ops.demo import EXAMPLES
@@ -202,18 +201,17 @@ def test_mail_that_is_given_an_earlier_time_is_counted_all_the_same(tmp_path: Pa
 def test_process_that_dies_ends_the_demo_with_its_last_words(tmp_path: Path) -> None:
     logs = Logs(tmp_path)
     family = Family(["no-such-process"], dict(os.environ), logs)
+
+    def ended() -> bool:
+        logs.check()  # raises once it has
+        return False
+
     try:
         with pytest.raises(UserError, match="The no-such-process process ended with status 2"):
-            _check_until(soon(), logs)
+            until(ended, "the process has ended")
     finally:
         family.stop()
     assert "no-such-process" in (tmp_path / "no-such-process.log").read_text()
-
-
-def _check_until(deadline: Deadline, logs: Logs) -> None:
-    while not deadline.passed:
-        logs.check()
-        time.sleep(0.01)
 
 
 def test_database_of_somebody_else_is_never_dropped(servers: Servers) -> None:

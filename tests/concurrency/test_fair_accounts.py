@@ -43,8 +43,8 @@ class Recorder:
 
     async def hand_over(self, message: Message, _: Deadline) -> Result:
         self.accounts.append(message.recipient.removesuffix("@example.org"))
-        while not self.open.is_set():  # noqa: ASYNC110 - another thread sets it
-            await asyncio.sleep(0.002)
+        if not self.open.is_set():
+            await asyncio.to_thread(self.open.wait)
         return Result(Answer.ACCEPTED, "taken")
 
     async def check(self) -> str:

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +16,7 @@ from typing import Self
 import psycopg
 import pytest
 import redis
+from patience import until
 
 from ops.servers import private_servers
 from ops.servers.lock import take
@@ -99,14 +99,6 @@ def home() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        time.sleep(0.01)
-    pytest.fail(f"{what}: not within 20 s")
-
-
 def server_pids(home: Path, told: dict[str, str]) -> list[int]:
     postgres = (home / "postgres" / "postmaster.pid").read_text().split("\n")[0]
     with redis.Redis.from_url(told["redis_url"]) as broker:
@@ -136,7 +128,7 @@ def test_killed_parent_takes_its_servers_along_and_their_data_stay(home: Path) -
         with psycopg.connect(told["database_url"]) as connection:
             connection.execute("CREATE TABLE kept ()")
         parent.kill()
-    wait_until(lambda: all(gone(pid) for pid in pids), "both servers gone")
+    until(lambda: all(gone(pid) for pid in pids), "both servers gone")
     with private_servers(home, source="wheels", durable=False) as servers:
         assert servers.owned
         with psycopg.connect(servers.database_url) as connection:
@@ -149,7 +141,7 @@ def test_start_just_after_a_kill_waits_for_the_dying_server(home: Path) -> None:
         pids = server_pids(home, parent.told())
         os.kill(pids[0], signal.SIGSTOP)
         parent.kill()
-    wait_until(lambda: gone(pids[1]), "Redis gone")
+    until(lambda: gone(pids[1]), "Redis gone")
     held = take(home / "postgres.lock") is None
     with Process(home) as successor:
         os.kill(pids[0], signal.SIGCONT)
@@ -166,7 +158,7 @@ def test_forked_worker_neither_ends_nor_keeps_the_servers(home: Path) -> None:
         pids = server_pids(home, told)
         assert answers(told), "the worker called stop(), and they are its parent's"
         parent.kill()
-        wait_until(lambda: all(gone(pid) for pid in pids), "both servers gone")
+        until(lambda: all(gone(pid) for pid in pids), "both servers gone")
         assert not gone(int(told["worker"]))
         with private_servers(home, source="wheels", durable=False) as servers:
             assert servers.owned
@@ -176,7 +168,7 @@ def test_parent_killed_while_data_is_made_is_no_obstacle(home: Path) -> None:
     """What initdb had half made is made anew, once that initdb is gone."""
     with Process(home) as parent:
         begun = home / "postgres.unfinished" / "PG_VERSION"
-        wait_until(begun.exists, "initdb begun")
+        until(begun.exists, "initdb begun")
         parent.kill()
     assert not (home / "postgres").exists()
     with private_servers(home, source="wheels", durable=False) as servers:
