@@ -1,8 +1,7 @@
 """The commands: one model each, the same through every door."""
 
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
@@ -28,11 +27,12 @@ from domain.customer_filter import Filter
 from domain.facts import Fact, Reference
 from domain.journey import Kind, Place, changed_in
 from domain.message import Channel
+from domain.mistakes import A_FILTER, A_LIST, in_words, path_in_words
 from domain.moments import Day, Moment
 from domain.profile import Name, Profile, Values
 from domain.quota import DIRECTORY_TIMES_ACTIVE
 from domain.rules import Rules
-from domain.schedule import A_CALENDAR, NONE_AT_ALL, Schedule, ScheduleName
+from domain.schedule import Schedule, ScheduleName
 from domain.suppression import (
     Aim,
     Recipient,
@@ -78,10 +78,9 @@ class Envelope(BaseModel):
 
 
 Listed = Annotated[tuple[Id, ...], Field(min_length=1)]
-_A_LIST, _A_FILTER = "a list", "a filter"
 Customers = Annotated[
-    Annotated[Listed, Tag(_A_LIST)] | Annotated[Filter, Tag(_A_FILTER)],
-    Discriminator(lambda given: _A_FILTER if isinstance(given, (dict, Filter)) else _A_LIST),
+    Annotated[Listed, Tag(A_LIST)] | Annotated[Filter, Tag(A_FILTER)],
+    Discriminator(lambda given: A_FILTER if isinstance(given, (dict, Filter)) else A_LIST),
 ]
 
 
@@ -498,7 +497,7 @@ def _refuse_nul(given: object) -> None:
     path = next(_paths_of_nul((), given), None)
     if path is not None:
         raise UnreadableCommandError(
-            f"{_path(path)}has a NUL character (\\u0000), which the database can't keep"
+            f"{path_in_words(path)}has a NUL character (\\u0000), which the database can't keep"
         )
 
 
@@ -512,92 +511,3 @@ def _paths_of_nul(path: tuple[int | str, ...], given: object) -> Iterator[tuple[
         case list():
             for number, value in enumerate(given):
                 yield from _paths_of_nul((*path, number), value)
-
-
-def in_words(error: ValidationError) -> str:
-    """Every mistake of a validation, without the values that were given (they may be personal)."""
-    return mistakes_in_words(own_mistakes(error))
-
-
-def own_mistakes(error: ValidationError) -> list[Mapping[str, Any]]:
-    """The mistakes of a validation, but for those that follow from another."""
-    problems = error.errors(include_input=False, include_url=False)
-    locs = [problem["loc"] for problem in problems]
-    return [
-        dict(problem)
-        for problem in problems
-        if not _follows_from_another(problem["type"], problem["loc"], locs)
-    ]
-
-
-def mistakes_in_words(problems: Sequence[Mapping[str, Any]]) -> str:
-    """The same for a validation's mistakes as pydantic lists them."""
-    locs = [problem["loc"] for problem in problems]
-    problems = [
-        problem
-        for problem in problems
-        if not _follows_from_another(problem["type"], problem["loc"], locs)
-    ]
-    said = [
-        f"{_path(problem['loc'])}{_said(problem['type'], problem['msg'], problem.get('ctx', {}))}"
-        for problem in problems[:_MOST_SAID]
-    ]
-    more = len(problems) - _MOST_SAID
-    return "; ".join([*said, f"and {more:,} more"] if more > 0 else said)
-
-
-_MOST_SAID = 20
-
-
-def _follows_from_another(
-    kind: str, loc: tuple[int | str, ...], locs: list[tuple[int | str, ...]]
-) -> bool:
-    # A list whose items are wrong is also reported as too short.
-    return kind == "too_short" and any(other != loc and other[: len(loc)] == loc for other in locs)
-
-
-def _said(kind: str, message: str, context: dict[str, Any]) -> str:
-    match kind:
-        case "union_tag_not_found" if context["discriminator"] == "'fact'":
-            return "has no field `fact`, which says what it is"
-        case "union_tag_invalid" if context["discriminator"] == "'fact'":
-            return f"is not one of {context['expected_tags'].replace(chr(39), '')}"
-        case "union_tag_not_found":
-            return "kind: is missing"
-        case "union_tag_invalid":
-            return f"kind: is not one of {', '.join(Kind)}"
-        case "model_attributes_type" | "model_type" | "dict_type":
-            return "is not a JSON object"
-        case "tuple_type" | "list_type" | "frozen_set_type":
-            return "is not a list"
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is not a field here"
-        case "too_short":
-            return f"needs at least {context['min_length']}"
-        case "too_long":
-            return f"has more than {context['max_length']:,}"
-        case "enum" | "literal_error":
-            return "is not " + re.sub(r"<[^:>]+: ('[^']*')>", r"\1", context["expected"])
-        case "value_error":
-            return message.removeprefix("Value error, ")
-        case _:
-            return message
-
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,49}")
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    """`profile.values.amount: `; what is no name but a given text in a name's place is left out."""
-    parts = loc[1:] if loc and loc[0] in set(Kind) else loc
-    if parts[:1] == ("fact",):
-        parts = ("fact", *parts[2:])  # which fact it is, is no field
-    path = ""
-    for part in parts:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        elif part not in ("[key]", _A_LIST, _A_FILTER, A_CALENDAR, NONE_AT_ALL):
-            path += f".{part if _NAME.fullmatch(part) else '…'}"
-    return f"{path.removeprefix('.')}: " if path else ""

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from domain.commands import Id, in_words
+from domain.commands import Id
+from domain.mistakes import in_words
 from domain.profile import Profile
 
 DETAILS = ("name", "email", "phone", "country", "zone", "language")

@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from domain.commands import mistakes_in_words, own_mistakes
+from domain.mistakes import mistakes_in_words, own_mistakes
 from domain.schedule import Schedule, ScheduleName
 
 MOST_BYTES = 1_000_000

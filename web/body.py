@@ -9,7 +9,8 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from domain.commands import MAX_BYTES, in_words
+from domain.commands import MAX_BYTES
+from domain.mistakes import in_words
 from web.problems import ProblemError
 
 M = TypeVar("M", bound=BaseModel)

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from domain.commands import mistakes_in_words
+from domain.mistakes import mistakes_in_words
 from storage.database import DatabaseError, PoolExhaustedError, first_line, is_lost
 
 log = structlog.get_logger()

@@ -5,7 +5,8 @@ import json
 from pydantic import ValidationError
 from sqlalchemy import Row
 
-from domain.commands import Command, CustomerCommand, in_words, read_kept
+from domain.commands import Command, CustomerCommand, read_kept
+from domain.mistakes import in_words
 from storage.audit.model import Check
 
 _COUNTED = """

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.commands import in_words
+from domain.mistakes import in_words
 from domain.profile import LARGEST_NUMBER, LONGEST_VALUE, Profile
 
 GIVEN = {

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.commands import in_words
+from domain.mistakes import in_words
 from domain.schedule import Schedule
 from domain.window import Weekday, Window
 

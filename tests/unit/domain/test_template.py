@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from domain.commands import in_words
+from domain.mistakes import in_words
 from domain.template import Template
 
 EMAIL = {"subject": "Hello", "text": "Dear {{ name }}"}

@@ -1,0 +1,97 @@
+"""What is wrong with what was given, in words; never with the values, which may be personal."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from domain.journey import Kind
+from domain.schedule import A_CALENDAR, NONE_AT_ALL
+
+A_LIST, A_FILTER = "a list", "a filter"
+"""The two ways to say for whom a command is, as a validation calls them."""
+
+
+def in_words(error: ValidationError) -> str:
+    """Every mistake of a validation, without the values that were given (they may be personal)."""
+    return mistakes_in_words(error.errors(include_input=False, include_url=False))
+
+
+def mistakes_in_words(problems: Iterable[Mapping[str, Any]]) -> str:
+    """The same for a validation's mistakes as pydantic lists them."""
+    own = _own(problems)
+    said = [
+        path_in_words(one["loc"]) + _said(one["type"], one["msg"], one.get("ctx", {}))
+        for one in own[:_MOST_SAID]
+    ]
+    more = len(own) - _MOST_SAID
+    return "; ".join([*said, f"and {more:,} more"] if more > 0 else said)
+
+
+def own_mistakes(error: ValidationError) -> list[Mapping[str, Any]]:
+    """The mistakes of a validation, but for those that follow from another."""
+    return _own(error.errors(include_input=False, include_url=False))
+
+
+def _own(problems: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    listed = list(problems)
+    locs = [one["loc"] for one in listed]
+    return [one for one in listed if not _follows_from_another(one["type"], one["loc"], locs)]
+
+
+_MOST_SAID = 20
+
+
+def _follows_from_another(
+    kind: str, loc: tuple[int | str, ...], locs: list[tuple[int | str, ...]]
+) -> bool:
+    # A list whose items are wrong is also reported as too short.
+    return kind == "too_short" and any(other != loc and other[: len(loc)] == loc for other in locs)
+
+
+def _said(kind: str, message: str, context: dict[str, Any]) -> str:
+    match kind:
+        case "union_tag_not_found" if context["discriminator"] == "'fact'":
+            return "has no field `fact`, which says what it is"
+        case "union_tag_invalid" if context["discriminator"] == "'fact'":
+            return f"is not one of {context['expected_tags'].replace(chr(39), '')}"
+        case "union_tag_not_found":
+            return "kind: is missing"
+        case "union_tag_invalid":
+            return f"kind: is not one of {', '.join(Kind)}"
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return "is not a JSON object"
+        case "tuple_type" | "list_type" | "frozen_set_type":
+            return "is not a list"
+        case "missing":
+            return "is missing"
+        case "extra_forbidden":
+            return "is not a field here"
+        case "too_short":
+            return f"needs at least {context['min_length']}"
+        case "too_long":
+            return f"has more than {context['max_length']:,}"
+        case "enum" | "literal_error":
+            return "is not " + re.sub(r"<[^:>]+: ('[^']*')>", r"\1", context["expected"])
+        case "value_error":
+            return message.removeprefix("Value error, ")
+        case _:
+            return message
+
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,49}")
+
+
+def path_in_words(loc: tuple[int | str, ...]) -> str:
+    """`profile.values.amount: `; what is no name but a given text in a name's place is left out."""
+    parts = loc[1:] if loc and loc[0] in set(Kind) else loc
+    if parts[:1] == ("fact",):
+        parts = ("fact", *parts[2:])  # which fact it is, is no field
+    path = ""
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part not in ("[key]", A_LIST, A_FILTER, A_CALENDAR, NONE_AT_ALL):
+            path += f".{part if _NAME.fullmatch(part) else '…'}"
+    return f"{path.removeprefix('.')}: " if path else ""
