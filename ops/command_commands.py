@@ -13,7 +13,7 @@ from ops.installation import Installation, open_installation
 from ops.outcome_words import print_outcomes, spoken_moment
 from ops.screen import Account, Json, Limit, UserError, screen
 from ops.waiting import all_refusals, wait_for
-from storage import inbox, outcomes, submissions
+from storage import inbox, outcomes, submissions, unapplied
 from storage.database import Connection
 from storage.outcomes import Outcome
 from workers.sending import accept_all
@@ -122,7 +122,7 @@ def replay(command: str, account: Account = None, json: Json = False) -> None:
     with open_installation(read_settings()) as installation:
         found = _find(installation, command, account)
         with installation.engine.begin() as connection:
-            if not inbox.replay(connection, found.account, found.id):
+            if not unapplied.replay(connection, found.account, found.id):
                 found = _read_again(connection, found)
         installation.bell().waiting(found.account)
         sent = [(found.account, found.id)]

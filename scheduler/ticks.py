@@ -9,7 +9,7 @@ import structlog
 
 from config.machine_time import machine_seconds
 from domain.message import Answer, Result
-from storage import inbox, marks, partitions, replans, settles, silence, starts
+from storage import marks, partitions, replans, settles, silence, starts, unapplied
 from storage.database import Engine
 from storage.settles import Open
 from workers.broker import Bell
@@ -26,11 +26,11 @@ def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
         due = [pair for pair in starts.due_queues(connection) if only in (None, pair[0])]
         found = {
             False: {
-                *inbox.accounts_waiting(connection, bulk=False),
+                *unapplied.accounts_waiting(connection, bulk=False),
                 *replans.accounts_to_replan(connection),
                 *marks.accounts_due(connection),
             },
-            True: {*inbox.accounts_waiting(connection, bulk=True)},
+            True: {*unapplied.accounts_waiting(connection, bulk=True)},
         }
     waiting = {
         bulk: sorted(one for one in accounts if only in (None, one))

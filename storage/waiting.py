@@ -1,18 +1,32 @@
 """What a lifecycle transaction decides on, read under its locks in one statement."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from domain.commands import Command, read_kept
+from domain.commands import AllOrNone, Command, read_kept
 from domain.customer import CustomerState
 from domain.journey import Place
 from domain.quota import Room
 from storage.accounts import Account
 from storage.database import often
-from storage.inbox import Target
 from storage.switches import MAY_APPLY
+
+
+class Target(NamedTuple):
+    """One customer's waiting share of a command. `payload`: the row of an import."""
+
+    customer: str
+    seq: int
+    command: Command
+    order_at: datetime
+    payload: dict[str, Any] | None = None
+
+    @property
+    def all_or_none(self) -> bool:
+        return isinstance(self.command, AllOrNone) and self.command.all_or_none
 
 
 class Waiting(NamedTuple):

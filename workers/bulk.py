@@ -5,7 +5,7 @@ so a bulk command holds up a single one only where both are of the same customer
 """
 
 from config.machine_time import Deadline
-from storage import bulk, inbox
+from storage import bulk, unapplied
 from storage.bulk import START, Position
 from storage.database import Engine, reading
 from workers.lifecycle import TURN_SECONDS, Applied, apply_set_up, apply_to
@@ -27,7 +27,7 @@ def apply_bulk(engine: Engine, account: str) -> Applied:
             # In this order: what set-up came before these is seen.
             unresolved = bulk.first_unresolved(connection, account)
             waiting = bulk.waiting(connection, account, after, _LOOKED_AT_ONCE)
-            set_up = inbox.work_waiting(connection, account, CHUNK).set_up
+            set_up = unapplied.work_waiting(connection, account, CHUNK).set_up
         for seq in set_up:
             travelled |= apply_set_up(engine, account, seq)
         if len(set_up) == CHUNK:

@@ -23,8 +23,8 @@ from storage.accounts import Account
 from storage.database import Connection
 from storage.enrolments import Enrolment
 from storage.forbidden import Moved, Passed
-from storage.inbox import Target
 from storage.suppressions import Reach, Recorded, Standing
+from storage.waiting import Target
 from workers.planning import after, plan_of
 from workers.work import Work
 

@@ -47,7 +47,7 @@ from domain.journey import (
     wrong_place,
 )
 from domain.refusal import Refusal, unknown_account
-from storage import bulk, customers, filters, inbox, silence
+from storage import bulk, customers, filters, silence, unapplied
 from storage.database import (
     Connection,
     DatabaseError,
@@ -58,11 +58,10 @@ from storage.database import (
     reading,
     transact,
 )
-from storage.inbox import Target
 from storage.journal import Entry
 from storage.lines import Line, finish, write_lines
 from storage.silence import Moved
-from storage.waiting import read_waiting
+from storage.waiting import Target, read_waiting
 from workers import consent, facts, profiles, schedules, setup, versions
 from workers.holds import release_some
 from workers.replanning import replan_some
@@ -110,7 +109,7 @@ def apply_waiting(engine: Engine, account: str) -> Applied:
         if turn.passed:
             break
         with reading(engine) as connection:
-            work = inbox.work_waiting(connection, account, CHUNK)
+            work = unapplied.work_waiting(connection, account, CHUNK)
         for seq in work.set_up:
             travelled |= apply_set_up(engine, account, seq)
         if len(work.set_up) == CHUNK:
@@ -139,7 +138,7 @@ def apply_set_up(engine: Engine, account: str, seq: int) -> bool:
         log.exception("cannot_apply", account=account, seq=seq)
         problem = _cannot_apply(f"account {account}", error)
         state = CommandState.QUARANTINED
-        transact(engine, lambda c: inbox.finish_setup(c, account, seq, state, problem))
+        transact(engine, lambda c: unapplied.finish_setup(c, account, seq, state, problem))
         return False
 
 
@@ -171,7 +170,7 @@ def apply_to(
         else:
             log.exception("cannot_apply", account=account, customer=names[0])
             problem = _cannot_apply(f"customer {names[0]}", error)
-            transact(engine, lambda c: inbox.set_aside(c, account, names[0], problem))
+            transact(engine, lambda c: unapplied.set_aside(c, account, names[0], problem))
 
 
 def _all_of(engine: Engine, account: str, seqs: frozenset[int], names: list[str]) -> list[str]:
@@ -186,7 +185,7 @@ def _set_aside_together(
 ) -> None:
     for seq in sorted(seqs):
         names = bulk.members(connection, account, [seq])
-        lines = [Line(name, seq, "refused", inbox.CANNOT_APPLY, problem) for name in names]
+        lines = [Line(name, seq, "refused", unapplied.CANNOT_APPLY, problem) for name in names]
         write_lines(connection, account, lines)
 
 

@@ -10,7 +10,7 @@ from domain.profile import Profile
 from domain.refusal import Refusal
 from storage import customers, enrolments
 from storage.customers import Added
-from storage.inbox import Target
+from storage.waiting import Target
 from workers.planning import plan_of
 from workers.whereabouts import derive_zones
 from workers.work import Work

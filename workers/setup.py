@@ -11,7 +11,7 @@ from domain.commands import (
     PutSchedule,
     PutTemplate,
 )
-from storage import accounts, definitions, inbox, journal, switches
+from storage import accounts, definitions, journal, switches, unapplied
 from storage.accounts import Account
 from storage.database import Connection
 from storage.journal import Entry
@@ -24,18 +24,18 @@ class SetupRefusedError(Exception):
 
 def apply(connection: Connection, account: str, seq: int) -> bool:
     """Apply one set-up command, if it is one and still waits; True: a test clock travelled."""
-    command = inbox.lock_setup(connection, account, seq)
+    command = unapplied.lock_setup(connection, account, seq)
     if command is None or not switches.lifecycle_runs(connection):
         return False
     try:
         entry = _apply(connection, command, seq)
     except SetupRefusedError as refusal:
-        inbox.finish_setup(connection, account, seq, CommandState.REFUSED, str(refusal))
+        unapplied.finish_setup(connection, account, seq, CommandState.REFUSED, str(refusal))
         return False
     known = accounts.read_account(connection, account)
     assert known is not None, "put_account has made it, the others need it"
     journal.add(connection, account, [entry], known.now)
-    inbox.finish_setup(connection, account, seq, CommandState.APPLIED, None)
+    unapplied.finish_setup(connection, account, seq, CommandState.APPLIED, None)
     return isinstance(command, PutAccount) and command.test_clock is not None
 
 

@@ -17,7 +17,7 @@ from harness import Layby, numbered
 
 from domain.message import Answer, Channel
 from scheduler.ticks import sweep
-from storage import inbox
+from storage import unapplied
 from workers.lifecycle import apply_set_up, apply_to
 
 THREADS = 8
@@ -99,7 +99,7 @@ class Stress:
         definition = chance.choice([DUE_AT_ONCE, LATER])
         self.layby.accept("put_schedule", schedule="dunning", definition=definition)
         with self.layby.engine.connect() as connection:
-            put = inbox.work_waiting(connection, self.layby.account, 10).set_up
+            put = unapplied.work_waiting(connection, self.layby.account, 10).set_up
         for seq in put:
             apply_set_up(self.layby.engine, self.layby.account, seq)
         return len(put)

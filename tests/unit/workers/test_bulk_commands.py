@@ -8,7 +8,7 @@ from harness import Layby, numbered
 from sqlalchemy import event
 
 from domain.commands import ALL_OR_NONE_AT_MOST
-from storage import inbox, outcomes
+from storage import outcomes, unapplied
 from storage.audit import run_audit
 from storage.outcomes import Outcome
 from workers import resolving
@@ -128,7 +128,7 @@ def test_what_cannot_be_applied_of_a_bulk_command_is_set_aside_alone(small: Layb
         assert codes(outcome) == {"c-3": "cannot_apply"}
         assert audit_is_clean(small)
     with small.engine.begin() as connection:
-        assert inbox.replay(connection, small.account, outcome.id)
+        assert unapplied.replay(connection, small.account, outcome.id)
     assert small.apply(outcome.id).applied == 5
     assert audit_is_clean(small)
 
@@ -425,7 +425,7 @@ def test_all_or_none_that_cannot_be_applied_is_set_aside_whole(layby: Layby) -> 
         assert set(codes(outcome).values()) == {"cannot_apply"}
         assert set(places(layby).values()) == {"reserve"}
     with layby.engine.begin() as connection:
-        assert inbox.replay(connection, layby.account, outcome.id)
+        assert unapplied.replay(connection, layby.account, outcome.id)
     assert layby.apply(outcome.id).applied == 3
 
 

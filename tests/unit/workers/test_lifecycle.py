@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from harness import START, Layby
 
-from storage import inbox
+from storage import unapplied
 from storage.outcomes import Outcome
 
 
@@ -302,10 +302,10 @@ def test_what_cannot_be_applied_is_set_aside_alone_and_can_be_replayed(layby: La
     assert "spoilt" in message
     with layby.engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER spoil ON slots")
-        assert inbox.replay(connection, layby.account, outcome.id)
+        assert unapplied.replay(connection, layby.account, outcome.id)
     assert layby.apply(outcome.id).applied == 3
     with layby.engine.begin() as connection:
-        assert not inbox.replay(connection, layby.account, outcome.id)
+        assert not unapplied.replay(connection, layby.account, outcome.id)
 
 
 def test_set_up_that_cannot_be_applied_holds_up_nobody(layby: Layby) -> None:
@@ -321,7 +321,7 @@ def test_set_up_that_cannot_be_applied_holds_up_nobody(layby: Layby) -> None:
     layby.add("ann")
     with layby.engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER spoil ON template_versions")
-        assert inbox.replay(connection, layby.account, outcome.id)
+        assert unapplied.replay(connection, layby.account, outcome.id)
     assert layby.apply(outcome.id).state == "applied"
 
 
