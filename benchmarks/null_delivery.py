@@ -19,7 +19,7 @@ def main(name: str) -> None:
     configure_logs(name)
     start_size = int(name.rpartition("-")[2])
     adapters: dict[Channel, ChannelAdapter] = {
-        channel: NullChannel(start_size) for channel in Channel
+        channel: NullChannel(4 * start_size) for channel in Channel
     }
     with open_installation(read_settings()) as installation:
         deliver_through(installation, adapters, adapters, start_size)

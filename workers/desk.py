@@ -38,7 +38,7 @@ class Desk:
         self._held: Counter[str] = Counter()
         self._line: list[_Waiter] = []
         self._changed = threading.Condition()
-        self._open: set[_Batch] = set()  # the loop itself holds its tasks weakly
+        self._carriers: set[asyncio.Task[None]] = set()  # the loop itself holds them weakly
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name=f"desk-{adapter.name}", daemon=True
@@ -96,7 +96,7 @@ class Desk:
         if not messages:
             return
         batch = _Batch(account)
-        self._loop.call_soon_threadsafe(self._begin, messages, deadline, batch)
+        self._loop.call_soon_threadsafe(self._carry, batch, iter(messages), deadline)
         missing = len(messages)
         while missing:
             ready = batch.answers.get()
@@ -112,17 +112,27 @@ class Desk:
         self._thread.join(timeout=10)
         self._loop.close()
 
-    def _begin(
-        self,
-        messages: Sequence[tuple[int, Message]],
-        deadline: Deadline,
-        batch: "_Batch",
+    def _carry(
+        self, batch: "_Batch", left: Iterator[tuple[int, Message]], deadline: Deadline
     ) -> None:
-        self._open.add(batch)
-        batch.tasks = [
-            self._loop.create_task(self._one(send, message, deadline, batch))
-            for send, message in messages
-        ]
+        carrier = self._loop.create_task(self._carrier(batch, left, deadline))
+        self._carriers.add(carrier)
+        carrier.add_done_callback(self._carriers.discard)
+
+    async def _carrier(
+        self, batch: "_Batch", left: Iterator[tuple[int, Message]], deadline: Deadline
+    ) -> None:
+        """Hand over what nobody has taken yet. Where one must wait, the next goes on meanwhile.
+
+        So all are open at once, and an adapter that need not wait costs no task for each message.
+        """
+        first = next(left, None)
+        if first is None:
+            return
+        self._carry(batch, left, deadline)
+        await self._one(*first, deadline, batch)
+        for send, message in left:
+            await self._one(send, message, deadline, batch)
 
     async def _one(self, send: int, message: Message, deadline: Deadline, batch: "_Batch") -> None:
         try:
@@ -137,9 +147,6 @@ class Desk:
 
     def _pass_on(self, batch: "_Batch") -> None:
         ready, batch.ready = batch.ready, []
-        batch.passed_on += len(ready)
-        if batch.passed_on == len(batch.tasks):
-            self._open.discard(batch)
         self.give_back(len(ready), batch.account)
         batch.answers.put(ready)
 
@@ -149,7 +156,5 @@ class _Batch:
 
     def __init__(self, account: str) -> None:
         self.account = account
-        self.tasks: list[asyncio.Task[None]] = []
         self.ready: list[Answered] = []
-        self.passed_on = 0
         self.answers: SimpleQueue[list[Answered]] = SimpleQueue()
