@@ -19,6 +19,11 @@ def moments(column: Iterable[datetime | None]) -> str:
     return "{" + ",".join(said) + "}"
 
 
+def tids(column: Iterable[str]) -> str:
+    """For `unnest(CAST(:it AS tid[]))`: where rows are, until they are written to."""
+    return "{" + ",".join(f'"{tid}"' for tid in column) + "}"
+
+
 def texts(column: Iterable[str | None]) -> str:
     """For `json_array_elements_text(CAST(:it AS json))`; whatever is in them."""
     return json.dumps(list(column))

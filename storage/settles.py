@@ -1,5 +1,6 @@
 """Settling what was started: to the ledger, back to pending, and on to the next step."""
 
+import json
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import NamedTuple
@@ -7,20 +8,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from storage.columns import moments, numbers, texts
+from storage.columns import numbers, texts, tids
 from storage.database import often
 
 BACK = "pending"
 """Not a state of the ledger: a definite no, to be tried again; or never handed over."""
 
 
-class Flight(NamedTuple):
-    """A started send, and what its successor is planned by, as known to whoever settles it."""
+class Course(NamedTuple):
+    """What a started send's end and its successor depend on; many of one start share one."""
 
-    send: int
-    token: UUID
-    enrolment: int
-    slot: int
     step: int
     attempts: int
     """With this one."""
@@ -36,16 +33,25 @@ class Flight(NamedTuple):
     """When it was started."""
 
 
-class Settled(NamedTuple):
-    """What became of one started send, and what follows. `state` is of the ledger, or BACK."""
+class Flight(NamedTuple):
+    """A started send, as known to whoever settles it."""
 
     send: int
     token: UUID
+    tid: str
+    """Where its row is, unless a fact has marked it since."""
+    enrolment: int
+    slot: int
+    course: Course
+
+
+class End(NamedTuple):
+    """What became of started sends, and what follows. `state` is of the ledger, or BACK."""
+
     state: str
     rule: str
     detail: str
     provider: str | None
-    provider_id: str | None
     next_channel: str | None
     """Of the next step; None: the schedule is complete. (BACK: not looked at.)"""
     next_at: datetime | None
@@ -56,6 +62,16 @@ class Settled(NamedTuple):
     """The customer's own or derived, by which the next step was planned."""
     shift_seconds: int
     """By how much late steps, with this one, have moved what follows."""
+
+
+class Settled(NamedTuple):
+    """One started send, and how it ended."""
+
+    send: int
+    token: UUID
+    tid: str
+    end: End
+    provider_id: str | None = None
 
 
 class Over(NamedTuple):
@@ -84,62 +100,81 @@ def settle(connection: Connection, account: str, settled: Sequence[Settled], now
     for another attempt is cancelled if its enrolment has ended; an enrolment that is held moves on
     without a plan.
     """
+    over = _settle(connection, account, settled, now)
+    if over.taken == len(settled):
+        return over
+    again = _settle(connection, account, _found_again(connection, account, settled), now)
+    return Over(over.taken + again.taken, over.moved + again.moved)
+
+
+def _settle(
+    connection: Connection, account: str, settled: Sequence[Settled], now: datetime
+) -> Over:
     row = connection.execute(_SETTLE, {"account": account, "now": now, **_columns(settled)}).one()
     return Over(row.taken, row.moved)
 
 
+def _found_again(connection: Connection, account: str, settled: Sequence[Settled]) -> list[Settled]:
+    """Those whose rows are elsewhere: a fact has marked them since. The others are taken."""
+    rows = connection.execute(
+        text(
+            "SELECT send, token, CAST(ctid AS text) FROM started "
+            "WHERE account = :account AND send = ANY(CAST(:sends AS bigint[]))"
+        ),
+        {"account": account, "sends": numbers(one.send for one in settled)},
+    )
+    tids = {(send, token): tid for send, token, tid in rows}
+    found = [(one, tids.get((one.send, one.token))) for one in settled]
+    return [one._replace(tid=tid) for one, tid in found if tid is not None]
+
+
 def _columns(settled: Sequence[Settled]) -> dict[str, str]:
+    """What each has of its own; and the ends, each once."""
     # By id: a rescue, a late worker and a second try may hold the same rows at the same time.
     by_id = sorted(settled, key=lambda one: one.send)
+    ends: dict[tuple[str, End], int] = {}
+    numbered = [ends.setdefault((one.token.hex, one.end), len(ends)) for one in by_id]
     return {
+        "tids": tids(one.tid for one in by_id),
         "sends": numbers(one.send for one in by_id),
-        "tokens": texts(str(one.token) for one in by_id),
-        "states": texts(one.state for one in by_id),
-        "rules": texts(one.rule for one in by_id),
-        "details": texts(one.detail for one in by_id),
-        "providers": texts(one.provider for one in by_id),
+        "numbers": numbers(numbered),
         "provider_ids": texts(one.provider_id for one in by_id),
-        "next_channels": texts(one.next_channel for one in by_id),
-        "next_ats": moments(one.next_at for one in by_id),
-        "counts": numbers(one.attempts for one in by_id),
-        "zones": texts(one.zone for one in by_id),
-        "shifts": numbers(one.shift_seconds for one in by_id),
+        "ends": json.dumps(
+            [{"number": n, "token": token, **_said(end)} for (token, end), n in ends.items()]
+        ),
     }
 
 
+def _said(end: End) -> dict[str, object]:
+    at = end.next_at.isoformat() if end.next_at is not None else None
+    return {**end._asdict(), "next_at": at}
+
+
 _DONE = """
-    ROWS FROM (unnest(CAST(:sends AS bigint[])),
-               json_array_elements_text(CAST(:tokens AS json)),
-               json_array_elements_text(CAST(:states AS json)),
-               json_array_elements_text(CAST(:rules AS json)),
-               json_array_elements_text(CAST(:details AS json)),
-               json_array_elements_text(CAST(:providers AS json)),
-               json_array_elements_text(CAST(:provider_ids AS json)),
-               json_array_elements_text(CAST(:next_channels AS json)),
-               unnest(CAST(:next_ats AS timestamptz[])),
-               unnest(CAST(:counts AS int[])),
-               json_array_elements_text(CAST(:zones AS json)),
-               unnest(CAST(:shifts AS int[])))
-    AS done (send, token, state, rule, detail, provider, provider_id, next_channel, next_at,
-             count, zone, shift)
+    (SELECT d.tid, d.send, d.provider_id, ends.*
+     FROM ROWS FROM (unnest(CAST(:tids AS tid[])),
+                     unnest(CAST(:sends AS bigint[])),
+                     unnest(CAST(:numbers AS int[])),
+                     json_array_elements_text(CAST(:provider_ids AS json)))
+          AS d (tid, send, number, provider_id)
+     JOIN json_to_recordset(CAST(:ends AS json))
+          AS ends (number int, token uuid, state text, rule text, detail text, provider text,
+                   next_channel text, next_at timestamptz, attempts int, zone text,
+                   shift_seconds int)
+     USING (number)) done
 """
 
-# Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py.
+# Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py. Where a started row was,
+# another's may be by now, so it is told by its number and token too.
 _SETTLE = often(
     f"""
-    WITH done AS MATERIALIZED (
-        SELECT done.*, found.tid
-        FROM {_DONE},
-        LATERAL (SELECT ctid AS tid FROM started s
-                 WHERE s.account = :account AND s.send = done.send
-                   AND s.token = CAST(done.token AS uuid)
-                 OFFSET 0) found
-    ), taken AS (
-        DELETE FROM started s USING done
-        WHERE s.ctid = ANY(ARRAY(SELECT tid FROM done)) AND s.ctid = done.tid
-          AND s.token = CAST(done.token AS uuid)
+    WITH taken AS (
+        DELETE FROM started s USING {_DONE}
+        WHERE s.ctid = ANY(CAST(:tids AS tid[])) AND s.ctid = done.tid
+          AND s.account = :account AND s.send = done.send AND s.token = done.token
         RETURNING s.*, done.state, done.rule, done.detail, done.provider, done.provider_id,
-                  done.next_channel, done.next_at, done.count, done.zone, done.shift
+                  done.next_channel, done.next_at, done.attempts AS count, done.zone,
+                  done.shift_seconds AS shift
     ), over AS MATERIALIZED (
         SELECT t.*, e.tid, e.live, e.held, e.end_reason,
                (c.zone IS DISTINCT FROM t.zone AND t.state <> 'pending')
@@ -208,7 +243,7 @@ def resolve_late(connection: Connection, account: str, settled: Sequence[Settled
                    provider = done.provider, provider_id = done.provider_id
             FROM {_DONE}
             WHERE s.account = :account AND s.send = done.send
-              AND s.token = CAST(done.token AS uuid)
+              AND s.token = done.token
               AND s.state = 'unknown' AND done.state <> 'unknown'
             """
         ),
@@ -249,9 +284,9 @@ def _flights(
     rows = connection.execute(
         text(
             f"""
-            SELECT s.send, s.token, s.enrolment, s.slot, s.step, s.attempts, e.schedule, e.version,
-                   e.anchor_date, e.anchor_at, coalesce(c.zone, c.derived_zone),
-                   e.shift_seconds, s.planned_at, s.business_at
+            SELECT s.send, s.token, CAST(s.ctid AS text) AS tid, s.enrolment, s.slot,
+                   s.step, s.attempts, e.schedule, e.version, e.anchor_date, e.anchor_at,
+                   coalesce(c.zone, c.derived_zone), e.shift_seconds, s.planned_at, s.business_at
             FROM started s JOIN enrolments e USING (account, enrolment)
             JOIN customers c ON c.account = s.account AND c.customer = s.customer
             WHERE s.account = :account AND {condition}
@@ -259,4 +294,7 @@ def _flights(
         ),
         {"account": account, **values},
     )
-    return [Flight(*row) for row in rows]
+    return [
+        Flight(row.send, row.token, row.tid, row.enrolment, row.slot, Course(*row[5:]))
+        for row in rows
+    ]

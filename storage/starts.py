@@ -1,6 +1,7 @@
 """Starting sends: take what is due, read the facts, and hand it over once only."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, text
 from domain.message import Channel
 from domain.switch import Paused
 from storage import suppressions
-from storage.columns import moments, numbers, texts
+from storage.columns import moments, numbers, texts, tids
 from storage.database import often
 from storage.switches import COMMANDS_PAUSED, HELD, PAUSED_HERE, sends_run
 
@@ -72,11 +73,17 @@ class Start(NamedTuple):
     """One held send to be started."""
 
     held: Held
-    template: str
-    template_version: int
     recipient_hash: str
-    decision: str
-    """JSON."""
+    text: tuple[str, int, str]
+    """Template, its version, and the decision as JSON: mostly the same for many."""
+
+
+class Taken(NamedTuple):
+    """A send that is started now."""
+
+    send: int
+    tid: str
+    """Where its row is, until a fact marks it."""
 
 
 class Skipped(NamedTuple):
@@ -233,9 +240,10 @@ def take(
     now: datetime,
     lease_seconds: int,
     worker: str,
-) -> dict[int, int]:
-    """Move held sends from pending to started; returns {enrolment: send}."""
-    held, templates, versions, hashes, decisions = zip(*starts, strict=True)
+) -> dict[int, Taken]:
+    """Move held sends from pending to started; returns them by enrolment."""
+    texts_of: dict[tuple[str, int, str], int] = {}
+    numbered = [texts_of.setdefault(one.text, len(texts_of)) for one in starts]
     rows = connection.execute(
         _TAKE,
         {
@@ -244,26 +252,31 @@ def take(
             "now": now,
             "lease_seconds": lease_seconds,
             "worker": worker,
-            "tids": tids(held),
-            "templates": texts(templates),
-            "versions": numbers(versions),
-            "hashes": texts(hashes),
-            "decisions": texts(decisions),
+            "tids": tids(one.held.tid for one in starts),
+            "hashes": texts(one.recipient_hash for one in starts),
+            "numbers": numbers(numbered),
+            "alike": "[" + ",".join(_said(n, *alike) for alike, n in texts_of.items()) + "]",
         },
-    )
-    return {row.enrolment: row.send for row in rows}
+    ).all()
+    return {enrolment: Taken(send, tid) for enrolment, send, tid in rows}
+
+
+def _said(number: int, template: str, version: int, decision: str) -> str:
+    said = {"number": number, "template": template, "template_version": version}
+    return f'{json.dumps(said)[:-1]}, "decision": {decision}}}'
 
 
 _TAKE = often(
     """
     WITH s AS MATERIALIZED (
-        SELECT * FROM ROWS FROM (
-            unnest(CAST(:tids AS tid[])),
-            json_array_elements_text(CAST(:templates AS json)),
-            unnest(CAST(:versions AS int[])),
-            json_array_elements_text(CAST(:hashes AS json)),
-            json_array_elements_text(CAST(:decisions AS json)))
-        AS s (tid, template, template_version, recipient_hash, decision)
+        SELECT d.tid, d.recipient_hash, alike.*
+        FROM ROWS FROM (unnest(CAST(:tids AS tid[])),
+                        json_array_elements_text(CAST(:hashes AS json)),
+                        unnest(CAST(:numbers AS int[])))
+             AS d (tid, recipient_hash, number)
+        JOIN json_to_recordset(CAST(:alike AS json))
+             AS alike (number int, template text, template_version int, decision jsonb)
+        USING (number)
     ), taken AS (
         DELETE FROM pending p USING s
         WHERE p.ctid = ANY(CAST(:tids AS tid[])) AND p.ctid = s.tid
@@ -273,10 +286,9 @@ _TAKE = often(
                          attempts, template, template_version, recipient_hash, decision,
                          business_at, lease_seconds, worker)
     SELECT account, :token, enrolment, slot, customer, step, channel, planned_at, attempts + 1,
-           template, template_version, recipient_hash, CAST(decision AS jsonb), :now,
-           :lease_seconds, :worker
+           template, template_version, recipient_hash, decision, :now, :lease_seconds, :worker
     FROM taken
-    RETURNING enrolment, send
+    RETURNING enrolment, send, CAST(ctid AS text)
     """
 )
 
@@ -309,7 +321,7 @@ def skip(connection: Connection, account: str, skipped: Sequence[Skipped], now: 
         {
             "account": account,
             "now": now,
-            "tids": tids(held),
+            "tids": tids(one.tid for one in held),
             "rules": texts(rules),
             "reasons": texts(reasons),
             "decisions": texts(decisions),
@@ -330,7 +342,7 @@ def defer(
         {
             "account": account,
             "now": now,
-            "tids": tids(held),
+            "tids": tids(one.tid for one in held),
             "due_ats": moments(due_ats),
             "rules": texts(rules),
             "decisions": texts(decisions),
@@ -376,13 +388,8 @@ def divert(connection: Connection, diverted: Sequence[tuple[Held, str, str]]) ->
             "AS d (tid, channel, rule) "
             "WHERE p.ctid = ANY(CAST(:tids AS tid[])) AND p.ctid = d.tid"
         ),
-        {"tids": tids(held), "channels": texts(channels), "rules": texts(rules)},
+        {"tids": tids(one.tid for one in held), "channels": texts(channels), "rules": texts(rules)},
     )
-
-
-def tids(held: Iterable[Held]) -> str:
-    """Where held rows are, as an array."""
-    return "{" + ",".join(f'"{one.tid}"' for one in held) + "}"
 
 
 def due_queues(connection: Connection) -> list[tuple[str, str]]:

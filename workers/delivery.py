@@ -25,7 +25,7 @@ from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, reading
 from storage.definitions import TemplateVersion, newest_templates
 from storage.installation import recipient_hash
-from storage.settles import Flight
+from storage.settles import Course, Flight
 from storage.starts import Due
 from workers.asking import Asking, count_back, sender_of, suppressed
 from workers.desk import Desk
@@ -46,6 +46,7 @@ HAND_OVER_SECONDS = 30
 class Started(NamedTuple):
     """A send that nobody else can start, with what its message is made of."""
 
+    flight: Flight
     due: Due
     template: TemplateVersion
     due_date: date | None
@@ -92,7 +93,7 @@ def deliver_batch(delivery: Delivery, desk: Turn, account: str, channel: Channel
     try:
         batch = _start(delivery, account, channel, room, token)
         messages, answered = _render(delivery, batch) if batch else ({}, [])
-        flights = _flights(batch, token) if batch else {}
+        flights = {send: one.flight for send, one in batch.started.items()} if batch else {}
         unsent = [(flights[send], result) for send, result in answered]
         settle(delivery.engine, account, unsent, None)
     except BaseException:
@@ -110,13 +111,9 @@ def deliver_batch(delivery: Delivery, desk: Turn, account: str, channel: Channel
     return True
 
 
-def _flight(send: int, token: UUID, due: Due, now: datetime) -> Flight:
+def _flight(send: int, token: UUID, tid: str, due: Due, now: datetime) -> Flight:
     held = due.held
-    return Flight(
-        send,
-        token,
-        held.enrolment,
-        held.slot,
+    course = Course(
         held.step,
         held.attempts + 1,
         due.schedule,
@@ -128,6 +125,7 @@ def _flight(send: int, token: UUID, due: Due, now: datetime) -> Flight:
         held.planned_at,
         now,
     )
+    return Flight(send, token, tid, held.enrolment, held.slot, course)
 
 
 class Batch(NamedTuple):
@@ -135,11 +133,6 @@ class Batch(NamedTuple):
 
     account: Account
     started: dict[int, Started]
-
-
-def _flights(batch: Batch, token: UUID) -> dict[int, Flight]:
-    now = batch.account.now
-    return {send: _flight(send, token, one.due, now) for send, one in batch.started.items()}
 
 
 def _start(
@@ -284,29 +277,28 @@ def _take(
         return {}
     _set_statuses(connection, account, passed)
     going = [
-        (one, Started(one.due, one.template, _due_date(one)))
+        (one, one.template, recipient_hash(delivery.key, one.due.recipient or ""))
         for one in passed
         if one.template is not None
     ]
-    sends = starts.take(
+    taken = starts.take(
         connection,
         account.account,
         [
-            starts.Start(
-                started.due.held,
-                started.template.template,
-                started.template.version,
-                recipient_hash(delivery.key, started.due.recipient or ""),
-                one.record,
-            )
-            for one, started in going
+            starts.Start(one.due.held, hash_, (template.template, template.version, one.record))
+            for one, template, hash_ in going
         ],
         token=token,
         now=account.now,
         lease_seconds=HAND_OVER_SECONDS,
         worker=delivery.worker,
     )
-    return {sends[started.due.held.enrolment]: started for _, started in going}
+    started = {}
+    for one, template, _ in going:
+        send, tid = taken[one.due.held.enrolment]
+        flight = _flight(send, token, tid, one.due, account.now)
+        started[send] = Started(flight, one.due, template, _due_date(one))
+    return started
 
 
 def _due_date(one: Decided) -> date | None:

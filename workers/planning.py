@@ -9,7 +9,7 @@ from storage.accounts import Account
 from storage.database import Connection
 from storage.definitions import read_schedule
 from storage.enrolments import Advance, Enrolment, Plan
-from storage.settles import Flight
+from storage.settles import Course
 from storage.starts import Due
 from storage.versions import OldRun
 
@@ -23,7 +23,7 @@ def plan_of(connection: Connection, account: Account, enrolment: Enrolment) -> P
     return Plan(enrolment.enrolment, enrolment.step, channel.value, planned_at=at, due_at=at)
 
 
-def anchor_now(run: Flight | Due | Enrolment | OldRun) -> Anchor:
+def anchor_now(run: Course | Due | Enrolment | OldRun) -> Anchor:
     """What a run counts from, with what late steps have moved it by."""
     anchor = run.anchor_date or run.anchor_at
     assert anchor is not None, "the schema has exactly one"
@@ -31,7 +31,7 @@ def anchor_now(run: Flight | Due | Enrolment | OldRun) -> Anchor:
 
 
 def after(
-    connection: Connection, account: Account, step: Flight | Due | Enrolment, moved_by: int = 0
+    connection: Connection, account: Account, step: Course | Due | Enrolment, moved_by: int = 0
 ) -> tuple[str | None, datetime | None]:
     """Channel and moment of the send that follows one; (None, None): the schedule is complete.
 
@@ -52,12 +52,12 @@ def _due_at(
     return due_at(schedule, cursor, anchor, zone, calendar_for(schedule, account.holidays))
 
 
-def moved_by(connection: Connection, account: Account, flight: Flight) -> int:
+def moved_by(connection: Connection, account: Account, course: Course) -> int:
     """By how many seconds a send that was started moves what follows it; mostly 0."""
-    schedule = read_schedule(connection, account.account, flight.schedule, flight.version)
-    zone = zone_of(flight.zone, schedule, account.zone)
-    step = schedule.step_at(flight.step)
-    return shift_of(step, flight.planned_at, flight.business_at, zone)
+    schedule = read_schedule(connection, account.account, course.schedule, course.version)
+    zone = zone_of(course.zone, schedule, account.zone)
+    step = schedule.step_at(course.step)
+    return shift_of(step, course.planned_at, course.business_at, zone)
 
 
 def advance_of(connection: Connection, account: Account, over: Due | Enrolment) -> Advance:

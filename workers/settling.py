@@ -8,7 +8,7 @@ from domain.send import AFTER_ANSWER, SendState, retry_after
 from storage import enrolments, settles
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, transact
-from storage.settles import BACK, Flight, Open, Settled
+from storage.settles import BACK, Course, End, Flight, Open, Settled
 from workers.planning import after, moved_by, plan_of
 
 PATIENCE_SECONDS = 120
@@ -33,9 +33,7 @@ def _settle(
     settles.lock_slots(connection, account_id, sorted({flight.slot for flight, _ in answers}))
     account = read_account(connection, account_id)
     assert account is not None, "it has sends"
-    settled = [
-        _settled(connection, account, flight, result, provider) for flight, result in answers
-    ]
+    settled = _ended(connection, account, answers, provider)
     over = settles.settle(connection, account_id, settled, account.now)
     if over.moved:
         moved = enrolments.read_enrolments(connection, account_id, over.moved)
@@ -45,12 +43,27 @@ def _settle(
         settles.resolve_late(connection, account_id, settled)
 
 
-def _settled(
-    connection: Connection, account: Account, flight: Flight, result: Result, provider: str | None
-) -> Settled:
+def _ended(
+    connection: Connection, account: Account, answers: Sequence[Answered], provider: str | None
+) -> list[Settled]:
+    """How each ended; what many have in common is worked out once."""
+    ends: dict[tuple[Course, Answer, str], End] = {}
+    settled = []
+    for flight, result in answers:
+        key = (flight.course, result.answer, result.detail)
+        end = ends.get(key)
+        if end is None:
+            end = ends[key] = _end(connection, account, flight.course, result, provider)
+        settled.append(Settled(flight.send, flight.token, flight.tid, end, result.provider_id))
+    return settled
+
+
+def _end(
+    connection: Connection, account: Account, course: Course, result: Result, provider: str | None
+) -> End:
     state, rule = AFTER_ANSWER.get(result.answer), result.answer.value
-    wait = retry_after(flight.attempts)
-    attempts, channel, at, moved = flight.attempts, None, None, 0
+    wait = retry_after(course.attempts)
+    attempts, channel, at, moved = course.attempts, None, None, 0
     if result.answer is Answer.NOT_HANDED_OVER:
         attempts, at = attempts - 1, account.now
     elif result.answer is Answer.TEMPORARY and wait is not None:
@@ -58,21 +71,18 @@ def _settled(
     else:
         if state is None:
             state, rule = SendState.FAILED, "attempts_exhausted"
-        moved = moved_by(connection, account, flight)
-        channel, at = after(connection, account, flight, moved)
-    return Settled(
-        flight.send,
-        flight.token,
+        moved = moved_by(connection, account, course)
+        channel, at = after(connection, account, course, moved)
+    return End(
         state.value if state else BACK,
         rule,
         result.detail,
         provider if result.answer is not Answer.NOT_RENDERED else None,
-        result.provider_id,
         channel,
         at,
         attempts,
-        flight.zone,
-        flight.shift_seconds + moved,
+        course.zone,
+        course.shift_seconds + moved,
     )
 
 

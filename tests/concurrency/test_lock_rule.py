@@ -32,7 +32,7 @@ from storage import customers, enrolments, holds, settles
 from storage.database import Connection, Engine
 from storage.enrolments import Plan
 from storage.outcomes import Outcome
-from storage.settles import Settled
+from storage.settles import End, Settled
 
 TAKES = "INSERT INTO started"
 SETTLES = "DELETE FROM started"
@@ -485,12 +485,26 @@ def test_settling_is_guarded_by_the_token_of_the_attempt(people: Layby) -> None:
     start(engine, account)
     first = started(engine, account)
     answer(engine, first, Answer.NOT_HANDED_OVER)
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("VACUUM started"))  # so that the second is where the first was
     start(engine, account)
     second = {one.send for one in started(engine, account)}
+    assert {one.flight.tid for one in started(engine, account)} == {it.flight.tid for it in first}
     stale = [one._replace(send=send) for one, send in zip(first, second, strict=True)]
     answer(engine, stale, Answer.ACCEPTED)
     assert {one.send for one in started(engine, account)} == second
     assert people.rows("SELECT 1 FROM sends") == []
+
+
+def test_send_whose_row_has_moved_is_settled_where_it_is_now(people: Layby) -> None:
+    """And not what is in its place, be it of the same attempt."""
+    engine, account = people.engine, people.account
+    start(engine, account)
+    ann, bob = started(engine, account)
+    elsewhere = ann._replace(flight=ann.flight._replace(tid=bob.flight.tid))
+    answer(engine, [elsewhere], Answer.PERMANENT)
+    assert people.ledger("ann") == [(0, "failed", "permanent")]
+    assert started(engine, account) == [bob]
 
 
 def test_resolving_is_guarded_by_the_token_of_the_attempt(people: Layby) -> None:
@@ -499,6 +513,6 @@ def test_resolving_is_guarded_by_the_token_of_the_attempt(people: Layby) -> None
     one = started(engine, account)[0]
     answer(engine, [one], Answer.UNKNOWN)
     with engine.begin() as connection:
-        nothing = (None, None, None, None, 1, None, 0)
-        word = Settled(one.send, uuid4(), "sent", "accepted", "", *nothing)
+        sent = End("sent", "accepted", "", None, None, None, 1, None, 0)
+        word = Settled(one.send, uuid4(), "(0,1)", sent)
         assert settles.resolve_late(connection, account, [word]) == 0

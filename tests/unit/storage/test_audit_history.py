@@ -46,7 +46,7 @@ def start(layby: Layby, customer: str) -> None:
             connection,
             layby.account,
             [
-                starts.Start(held, "hello", 1, "a hash", "{}")
+                starts.Start(held, "a hash", ("hello", 1, "{}"))
                 for held in due
                 if held.customer == customer
             ],
