@@ -10,7 +10,7 @@ from domain.calendar import Holidays
 from domain.commands import PutAccount
 from domain.rules import Rules
 from domain.zones import calendar_data
-from storage.database import often
+from storage.often import Often
 
 
 class Account(NamedTuple):
@@ -57,13 +57,13 @@ _ACCOUNT = """
 """
 
 
-_READ = often(_ACCOUNT)
+_READ = Often(_ACCOUNT)
 
 
 def read_account(connection: Connection, account: str) -> Account | None:
     """One account, and what time it is for it."""
-    row = connection.execute(_READ, {"account": account}).one_or_none()
-    return Account(*row) if row else None
+    rows = _READ.rows(connection, {"account": account})
+    return Account(*rows[0]) if rows else None
 
 
 def first_accounts(connection: Connection, limit: int) -> list[str]:

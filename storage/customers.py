@@ -12,7 +12,7 @@ from domain.journey import Place, Status
 from domain.profile import Profile
 from domain.whereabouts import derived_zone
 from storage.columns import numbers, texts
-from storage.database import often
+from storage.often import Often
 from storage.switches import HELD
 
 
@@ -26,14 +26,14 @@ def lock(connection: Connection, account: str, customers: Sequence[str]) -> set[
     A name without a row is held too, so that two commands that add it wait for each other. A slot
     made while the customer was waited for is not seen here: `check_held`, with the facts, is.
     """
-    rows = connection.execute(_LOCK, {"account": account, "customers": list(customers)}).all()
-    missing = sorted(set(customers) - {row.customer for row in rows})
+    rows = _LOCK.rows(connection, {"account": account, "customers": list(customers)})
+    missing = sorted(set(customers) - {customer for customer, _ in rows})
     if missing:
         _lock_names(connection, account, missing)
-    return {row.slot for row in rows if row.slot is not None}
+    return {slot for _, slot in rows if slot is not None}
 
 
-_LOCK = often(
+_LOCK = Often(
     f"""
     WITH found AS MATERIALIZED (
         SELECT customer FROM customers WHERE account = :account

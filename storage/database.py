@@ -4,15 +4,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psycopg
 import structlog
 from sqlalchemy import (
     Connection,
     Engine,
-    ExecutionContext,
-    TextClause,
     create_engine,
     event,
     make_url,
@@ -50,16 +48,7 @@ def connect(url: str, *, connections: int = 10) -> Engine:
         },
     )
     event.listen(engine, "connect", _let_plans_be_kept)
-    event.listen(engine, "do_execute", _execute)
     return engine
-
-
-def often(statement: str) -> TextClause:
-    """A statement that is run again and again: half of a short one's time goes into its planning.
-
-    Its plan is kept for a while, for whatever values.
-    """
-    return text(statement).execution_options(often=True)
 
 
 def _let_plans_be_kept(driver: psycopg.Connection, _: object) -> None:
@@ -71,25 +60,7 @@ def _let_plans_be_kept(driver: psycopg.Connection, _: object) -> None:
     (pid,) = driver.execute("SELECT pg_backend_pid()").fetchone() or (None,)
     driver.commit()
     if pid == driver.info.backend_pid:
-        driver.prepare_threshold = sys.maxsize  # and sooner for what is run often
-
-
-_KEEP_PLANS_SECONDS = 10
-"""A plan is good for tables as large as when it was made, and those of a new database grow."""
-
-
-def _execute(
-    cursor: psycopg.Cursor, statement: Any, parameters: Any, context: ExecutionContext | None
-) -> bool:
-    """Prepare what is run often; whatever else is left to SQLAlchemy (False)."""
-    if context is None or not context.execution_options.get("often"):
-        return False
-    info, now = context.root_connection.info, time.monotonic()
-    if now >= info.setdefault("plan_anew_at", now + _KEEP_PLANS_SECONDS):
-        cursor.execute("DISCARD PLANS")
-        info["plan_anew_at"] = now + _KEEP_PLANS_SECONDS
-    cursor.execute(statement, parameters, prepare=True)
-    return True
+        driver.prepare_threshold = sys.maxsize  # but for what is run often (storage/often.py)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, text
 
 from domain.schedule import Schedule
 from domain.template import Template
-from storage.database import often
+from storage.often import Often
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -86,7 +86,7 @@ def newest_templates(
 ) -> dict[str, TemplateVersion]:
     """The versions that sends started now take, by name; a missing one is left out."""
     names = {"account": account, "names": sorted(templates)}
-    rows = connection.execute(_NEWEST_TEMPLATES, names).all()
+    rows = _NEWEST_TEMPLATES.rows(connection, names)
     return {
         name: TemplateVersion(account, name, version, _template(connection, account, name, version))
         for name, version in rows
@@ -94,7 +94,7 @@ def newest_templates(
     }
 
 
-_NEWEST_TEMPLATES = often(
+_NEWEST_TEMPLATES = Often(
     """
     SELECT name, (SELECT max(version) FROM template_versions v
                   WHERE v.account = :account AND v.template = name)

@@ -19,7 +19,7 @@ from domain.customer_filter import Filter
 from domain.customer_list import CustomerListError
 from domain.import_rows import AimedRow, aim_rows
 from storage import bulk
-from storage.database import often
+from storage.often import Often
 
 
 class Accepted(NamedTuple):
@@ -36,11 +36,11 @@ class Accepted(NamedTuple):
 
 def lock_intake(connection: Connection) -> None:
     """Be the one who takes commands in from a queue until the end of this transaction."""
-    connection.execute(_LOCK_INTAKE)
+    _LOCK_INTAKE.rows(connection, {})
 
 
 # Any number; taken by nobody else.
-_LOCK_INTAKE = often("SELECT pg_advisory_xact_lock(4152001740)")
+_LOCK_INTAKE = Often("SELECT pg_advisory_xact_lock(4152001740)")
 
 
 def accept(
@@ -52,8 +52,8 @@ def accept(
     """
     digest = _digest(_canonical(command))
     aim = _aim(command, bulk_from)
-    row = connection.execute(
-        _ACCEPT,
+    rows = _ACCEPT.rows(
+        connection,
         {
             "account": command.account,
             "command": command.id,
@@ -71,12 +71,13 @@ def accept(
             "listed": aim.listed and list(aim.listed),
             "problem": aim.problem,
         },
-    ).one_or_none()
-    if row is None:
+    )
+    if not rows:
         return _republished(connection, command, digest, door)
-    if aim.rows and row.state == "accepted":
-        bulk.aim_rows(connection, command.account, row.seq, aim.rows)
-    return Accepted(command.account, command.id, row.seq, fresh=True, bulk=aim.bulk)
+    [(seq, state)] = rows
+    if aim.rows and state == "accepted":
+        bulk.aim_rows(connection, command.account, seq, aim.rows)
+    return Accepted(command.account, command.id, seq, fresh=True, bulk=aim.bulk)
 
 
 class _Aim(NamedTuple):
@@ -115,7 +116,7 @@ _AHEAD = (
     "known. Correct the sender's clock, and send it again under another id."
 )
 
-_ACCEPT = often(
+_ACCEPT = Often(
     """
     WITH accepted AS (
         INSERT INTO commands AS c

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from domain.quota import Room
-from storage.database import often
 from storage.journal import Entry
+from storage.often import Often
 
 
 class Line(NamedTuple):
@@ -47,8 +47,9 @@ def finish(
     """
     _hold_commands(connection, account, sorted({line.seq for line in lines}))
     counts = bool(room.active_delta or room.directory_delta)
-    done = connection.execute(
-        _FINISH_AND_COUNT if counts else _FINISH_ALONE,
+    finish = _FINISH_AND_COUNT if counts else _FINISH_ALONE
+    done = finish.rows(
+        connection,
         {
             **_values(account, lines),
             "entries": json.dumps([entry._asdict() for entry in entries]),
@@ -57,7 +58,7 @@ def finish(
             "directory": room.directory_delta,
         },
     )
-    return done.one_or_none() is not None
+    return bool(done)
 
 
 def _values(account: str, lines: Sequence[Line]) -> dict[str, object]:
@@ -135,5 +136,5 @@ _COUNT = """
     RETURNING account
 """
 
-_FINISH_AND_COUNT = often(_LINES + _FINISH + _COUNT)
-_FINISH_ALONE = often(_LINES + _FINISH + "SELECT 1 FROM total")
+_FINISH_AND_COUNT = Often(_LINES + _FINISH + _COUNT)
+_FINISH_ALONE = Often(_LINES + _FINISH + "SELECT 1 FROM total")

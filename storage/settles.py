@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from storage.columns import numbers, texts, tids
-from storage.database import often
+from storage.often import Often
 
 BACK = "pending"
 """Not a state of the ledger: a definite no, to be tried again; or never handed over."""
@@ -84,10 +84,10 @@ class Over(NamedTuple):
 
 def lock_slots(connection: Connection, account: str, slots: Sequence[int]) -> None:
     """Hold these slots against silence, not against other starts and settles; by id."""
-    connection.execute(_LOCK_SLOTS, {"account": account, "slots": numbers(slots)})
+    _LOCK_SLOTS.rows(connection, {"account": account, "slots": numbers(slots)})
 
 
-_LOCK_SLOTS = often(
+_LOCK_SLOTS = Often(
     "SELECT slot FROM slots WHERE account = :account "
     "AND slot = ANY(CAST(:slots AS bigint[])) ORDER BY slot FOR KEY SHARE"
 )
@@ -110,8 +110,8 @@ def settle(connection: Connection, account: str, settled: Sequence[Settled], now
 def _settle(
     connection: Connection, account: str, settled: Sequence[Settled], now: datetime
 ) -> Over:
-    row = connection.execute(_SETTLE, {"account": account, "now": now, **_columns(settled)}).one()
-    return Over(row.taken, row.moved)
+    [row] = _SETTLE.rows(connection, {"account": account, "now": now, **_columns(settled)})
+    return Over(*row)
 
 
 def _found_again(connection: Connection, account: str, settled: Sequence[Settled]) -> list[Settled]:
@@ -166,7 +166,7 @@ _DONE = """
 
 # Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py. Where a started row was,
 # another's may be by now, so it is told by its number and token too.
-_SETTLE = often(
+_SETTLE = Often(
     f"""
     WITH taken AS (
         DELETE FROM started s USING {_DONE}

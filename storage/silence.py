@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from storage.database import often
 from storage.holds import HOLDS
+from storage.often import Often
 
 
 class Ended(NamedTuple):
@@ -165,8 +165,8 @@ def archive(
     of all of them that it came. Fails on the foreign key if anything live still hangs from a slot
     (G3).
     """
-    rows = connection.execute(
-        _ARCHIVE,
+    rows = _ARCHIVE.rows(
+        connection,
         {
             "account": account,
             "leaving": list(leaving),
@@ -176,10 +176,10 @@ def archive(
             "now": now,
         },
     )
-    return {row.customer: Moved(row.cancelled, tuple(row.open or ())) for row in rows}
+    return {customer: Moved(cancelled, tuple(open_ or ())) for customer, cancelled, open_ in rows}
 
 
-_ARCHIVE = often(
+_ARCHIVE = Often(
     f"""
     WITH freed AS (
         DELETE FROM slots WHERE account = :account

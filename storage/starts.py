@@ -12,7 +12,7 @@ from domain.message import Channel
 from domain.switch import Paused
 from storage import suppressions
 from storage.columns import moments, numbers, texts, tids
-from storage.database import often
+from storage.often import Often
 from storage.switches import COMMANDS_PAUSED, HELD, PAUSED_HERE, sends_run
 
 
@@ -125,14 +125,14 @@ def lock_due(
     Only what is locked is read: other facts are read by `read_due`, in a statement of its own, or
     they could be older than the locks.
     """
-    rows = connection.execute(
-        _LOCK_DUE,
+    rows = _LOCK_DUE.rows(
+        connection,
         {"account": account, "channel": channel, "now": now, "limit": limit, "seen": seen},
     )
-    return [Held._make(row) for row in rows.all()]
+    return [Held._make(row) for row in rows]
 
 
-_LOCK_DUE = often(
+_LOCK_DUE = Often(
     f"""
     WITH p AS MATERIALIZED (
         SELECT ctid, account, enrolment, slot, customer, step, planned_at, attempts, deferred,
@@ -162,8 +162,8 @@ def read_due(
 
     With `count_back` also each customer's recent messages, whichever schedule or slot they are of.
     """
-    rows = connection.execute(
-        _READ_DUE[channel, count_back is not None],
+    rows = _READ_DUE[channel, count_back is not None].rows(
+        connection,
         {
             "account": account,
             "enrolments": numbers(one.enrolment for one in held),
@@ -171,7 +171,7 @@ def read_due(
             "again": any(one.deferred == "command_waits" for one in held),
             **(count_back._asdict() if count_back is not None else {}),
         },
-    ).all()
+    )
     due = [Due(held[number - 1], *facts) for number, *facts, _ in rows]
     paused: list[tuple[str, str]] = next((named for *_, named in rows if named is not None), [])
     return due, Paused(frozenset((scope, name) for scope, name in paused))
@@ -202,7 +202,7 @@ _EACH = f"""
 """
 
 _READ_DUE = {
-    (channel, counting): often(
+    (channel, counting): Often(
         f"""
         SELECT held.number, e.schedule, e.version, e.reference, e.anchor_date, e.anchor_at,
                c."values" || e."values", c.name, c.{address},
@@ -244,8 +244,8 @@ def take(
     """Move held sends from pending to started; returns them by enrolment."""
     texts_of: dict[tuple[str, int, str], int] = {}
     numbered = [texts_of.setdefault(one.text, len(texts_of)) for one in starts]
-    rows = connection.execute(
-        _TAKE,
+    rows = _TAKE.rows(
+        connection,
         {
             "account": account,
             "token": token,
@@ -257,7 +257,7 @@ def take(
             "numbers": numbers(numbered),
             "alike": "[" + ",".join(_said(n, *alike) for alike, n in texts_of.items()) + "]",
         },
-    ).all()
+    )
     return {enrolment: Taken(send, tid) for enrolment, send, tid in rows}
 
 
@@ -266,7 +266,7 @@ def _said(number: int, template: str, version: int, decision: str) -> str:
     return f'{json.dumps(said)[:-1]}, "decision": {decision}}}'
 
 
-_TAKE = often(
+_TAKE = Often(
     """
     WITH s AS MATERIALIZED (
         SELECT d.tid, d.recipient_hash, alike.*

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from domain.commands import Command, CommandState, adapter
-from storage.database import often
 from storage.lines import Line, write_lines
+from storage.often import Often
 from storage.switches import BULK_RUNS, HELD, LIFECYCLE_RUNS, MAY_APPLY
 
 
@@ -27,11 +27,11 @@ def work_waiting(connection: Connection, account: str, limit: int) -> Work:
     What waits of bulk work for these customers is applied with it; who has nothing else waits for
     the bulk queue (`storage/bulk.py`).
     """
-    row = connection.execute(_WORK, {"account": account, "limit": limit}).one()
+    [row] = _WORK.rows(connection, {"account": account, "limit": limit})
     return Work(*row)
 
 
-_WORK = often(
+_WORK = Often(
     f"""
     SELECT ARRAY(SELECT DISTINCT customer FROM (
                SELECT customer FROM command_targets t

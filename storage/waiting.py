@@ -11,7 +11,7 @@ from domain.customer import CustomerState
 from domain.journey import Place
 from domain.quota import Room
 from storage.accounts import Account
-from storage.database import often
+from storage.often import Often
 from storage.switches import MAY_APPLY
 
 
@@ -44,7 +44,7 @@ def read_waiting(connection: Connection, account: str, customers: Sequence[str])
 
     Not what is paused.
     """
-    rows = connection.execute(_READ, {"account": account, "customers": list(customers)}).all()
+    rows = _READ.rows(connection, {"account": account, "customers": list(customers)})
     commands: dict[int, Command] = {}
     targets, states = [], {}
     for customer, seq, payload, is_bulk, body, order_at, place, *rest in rows:
@@ -55,12 +55,12 @@ def read_waiting(connection: Connection, account: str, customers: Sequence[str])
         states[customer] = (
             state if place is None else CustomerState(customer, Place(place), *rest[:5])
         )
-    if not rows or rows[0].account is None:
+    if not rows or rows[0][12] is None:
         return Waiting(targets, states, None)
     return Waiting(targets, states, (Account(*rows[0][12:24]), Room(*rows[0][24:])))
 
 
-_READ = often(
+_READ = Often(
     f"""
     SELECT t.customer, t.seq, t.payload, c.bulk, c.body,
            least(coalesce(c.issued_at, c.received_at), c.received_at),
