@@ -84,6 +84,28 @@ class Asking(NamedTuple):
             diverted_by=due.held.fallback,
         )
 
+    def alike(self, due: Due) -> tuple[object, ...]:
+        """Sends of which this is equal have equal facts, as far as a rule looks at them.
+
+        But for what is counted, which is each customer's own.
+        """
+        held, rules = due.held, self.account.rules
+        return (
+            due.schedule,
+            due.version,
+            held.step,
+            held.planned_at,
+            held.deferred,
+            held.fallback,
+            due.zone,
+            due.recipient is None,
+            due.command_waits,
+            due.messaged_at,
+            due.messaged_for,
+            (due.own_zone, due.phone, due.country) if rules.look_at_places else None,
+            self._suppressions(due) if self.against else None,
+        )
+
     def _suppressions(self, due: Due) -> tuple[Suppression, ...]:
         found = self.against.get(due.held.customer, ())
         return tuple(one for one in found if one.holds_for(due.schedule))

@@ -13,21 +13,19 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from config.machine_time import Deadline
-from domain.caps import Recent
-from domain.decision import Decision, Defer, Divert, Facts, Send, Skip
-from domain.gate import NOT_YET, decide
+from domain.decision import Defer, Divert, Send, Skip
+from domain.gate import NOT_YET
 from domain.message import Answer, Channel, Message, Result
 from domain.planning import anchor_of
-from domain.record import Versions, record_of
-from domain.switch import Paused
-from storage import definitions, enrolments, starts
+from storage import enrolments, starts
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, reading
-from storage.definitions import TemplateVersion, newest_templates
+from storage.definitions import TemplateVersion
 from storage.installation import recipient_hash
 from storage.settles import Course, Flight
 from storage.starts import Due
-from workers.asking import Asking, count_back, sender_of, suppressed
+from workers.asking import count_back, sender_of
+from workers.deciding import Decided, decide_all
 from workers.desk import Desk
 from workers.fence import Fence
 from workers.holds import note_steps
@@ -151,80 +149,12 @@ def _start(
         due, paused = starts.read_due(connection, account_id, channel, held, back)
         if paused.sends_nothing_by(channel):
             return None
-        decided = _decide(connection, account, channel, due, paused)
+        decided = decide_all(connection, account, channel, due, paused)
         _skip(connection, account, [one for one in decided if isinstance(one.decision, Skip)])
         _defer(connection, account, [one for one in decided if isinstance(one.decision, Defer)])
         _divert(connection, [one for one in decided if isinstance(one.decision, Divert)])
         passed = [one for one in decided if isinstance(one.decision, Send)]
         return Batch(account, _take(delivery, connection, account, passed, token))
-
-
-class Decided(NamedTuple):
-    """A due send, and what the gate says of it."""
-
-    due: Due
-    facts: Facts
-    template: TemplateVersion | None
-    decision: Decision
-    record: str
-    """Of the decision, as JSON."""
-
-
-def _decide(
-    connection: Connection, account: Account, channel: Channel, due: list[Due], paused: Paused
-) -> list[Decided]:
-    schedules = {
-        run: definitions.read_schedule(connection, account.account, *run)
-        for run in {(one.schedule, one.version) for one in due}
-    }
-    steps = [schedules[one.schedule, one.version].step_at(one.held.step) for one in due]
-    names = {step.by(channel).template for step in steps}
-    templates = {
-        name: template
-        for name, template in newest_templates(connection, account.account, names).items()
-        if template.definition.channel is channel
-    }
-    against = suppressed(connection, account, channel, due)
-    asking = Asking(account, channel, templates, paused, against)
-    going = None if account.rules.counting[channel] is None else Going()
-    decided = []
-    for one in due if going is None else sorted(due, key=_planned_first):
-        schedule = schedules[one.schedule, one.version]
-        facts = asking.facts(one, schedule, schedule.step_at(one.step), account.now)
-        template = templates.get(facts.step.template)
-        if going is not None:
-            facts = going.added_to(facts, one)
-        decision = decide(facts)
-        if going is not None and isinstance(decision, Send):
-            going.add(one, Recent(account.now, channel.value, one.reference))
-        versions = Versions(one.schedule, one.version, account.rules_version, account.clock)
-        record = record_of(decision, facts, versions, template.version if template else None)
-        decided.append(Decided(one, facts, template, decision, record))
-    return decided
-
-
-def _planned_first(due: Due) -> tuple[datetime, int]:
-    """Of two that are due at once, which takes a cap's last place is no accident."""
-    return due.held.planned_at, due.held.enrolment
-
-
-class Going:
-    """What of this very batch goes to each customer: it counts as what is in the tables does."""
-
-    def __init__(self) -> None:
-        self._going: dict[str, tuple[Recent, ...]] = {}
-
-    def added_to(self, facts: Facts, due: Due) -> Facts:
-        """The facts of a send, with what goes before it."""
-        going = self._going.get(due.held.customer)
-        if going is None:
-            return facts
-        return facts._replace(recent=(*facts.recent, *going), messages=facts.messages + len(going))
-
-    def add(self, due: Due, message: Recent) -> None:
-        """It starts: those of the same customer that come after it in the batch count it."""
-        name = due.held.customer
-        self._going[name] = (*self._going.get(name, ()), message)
 
 
 def _skip(connection: Connection, account: Account, decided: list[Decided]) -> None:
@@ -277,9 +207,9 @@ def _take(
         return {}
     _set_statuses(connection, account, passed)
     going = [
-        (one, one.template, recipient_hash(delivery.key, one.due.recipient or ""))
+        (one, one.ruling.template, recipient_hash(delivery.key, one.due.recipient or ""))
         for one in passed
-        if one.template is not None
+        if one.ruling.template is not None
     ]
     taken = starts.take(
         connection,
@@ -303,14 +233,14 @@ def _take(
 
 def _due_date(one: Decided) -> date | None:
     first = one.due.anchor_date
-    return None if first is None else anchor_of(one.facts.schedule, one.due.step, first)
+    return None if first is None else anchor_of(one.ruling.schedule, one.due.step, first)
 
 
 def _set_statuses(connection: Connection, account: Account, passed: list[Decided]) -> None:
     begun = [
-        (one.due.held.slot, one.due.reference, one.facts.step.sets_status)
+        (one.due.held.slot, one.due.reference, one.ruling.step.sets_status)
         for one in passed
-        if one.facts.step.sets_status is not None
+        if one.ruling.step.sets_status is not None
     ]
     if begun:
         note_steps(connection, account.account, begun)
