@@ -133,11 +133,13 @@ class _Context:
 
 def _bounded(chunks: Iterator[str]) -> str:
     filled = ""
-    while some := list(islice(chunks, _CHUNKS_AT_ONCE)):
+    while True:
+        some = list(islice(chunks, _CHUNKS_AT_ONCE))
         filled += "".join(some)
         if len(filled) > MAX_OUTPUT:
             raise RenderError(f"the text is longer than {MAX_OUTPUT:,} characters")
-    return filled
+        if len(some) < _CHUNKS_AT_ONCE:
+            return filled
 
 
 @lru_cache(maxsize=4096)
