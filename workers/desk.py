@@ -1,6 +1,7 @@
 """The desk: where a worker process hands messages over, on one long-lived event loop."""
 
 import asyncio
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -140,7 +141,7 @@ class Desk:
         except Exception as error:
             log.exception("adapter_failed", channel=self.adapter.name)
             result = Result(Answer.UNKNOWN, f"the adapter failed: {type(error).__name__}")
-        batch.ready.append((send, result))
+        batch.ready.append((send, _without(result, message.recipient)))
         if len(batch.ready) == 1:
             # What else is answered in this turn of the loop is passed on, and settled, with it.
             self._loop.call_soon(self._pass_on, batch)
@@ -158,3 +159,15 @@ class _Batch:
         self.account = account
         self.ready: list[Answered] = []
         self.answers: SimpleQueue[list[Answered]] = SimpleQueue()
+
+
+def _without(result: Result, recipient: str) -> Result:
+    """An answer is kept for good: whatever a provider says, never whom it was for."""
+    said = (result.detail, result.provider_id or "")
+    if not any(recipient.lower() in words.lower() for words in said):
+        return result
+    named = re.compile(re.escape(recipient), re.IGNORECASE)
+    return result._replace(
+        detail=named.sub("…", result.detail),
+        provider_id=result.provider_id and named.sub("…", result.provider_id),
+    )

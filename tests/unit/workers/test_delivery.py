@@ -301,3 +301,20 @@ def test_desk_gets_its_room_back_when_the_database_keeps_no_outcome_of_what_was_
         ("bob", 0),
     ]
     assert channel.handed == []
+
+
+class Repeating(Answering):
+    """A provider that says in every answer whom it was for."""
+
+    async def hand_over(self, message: Message, _: object) -> Result:
+        said = f"250 for <{message.recipient.upper()}>"
+        return Result(Answer.ACCEPTED, said, f"id-{message.recipient}")
+
+
+def test_answer_that_names_its_recipient_is_kept_without_it(layby: Layby) -> None:
+    layby.set_up()
+    layby.on_schedule("ann")
+    desk = Desk(Repeating(Answer.ACCEPTED))
+    layby.delivery.test_desks = {**layby.delivery.test_desks, Channel.EMAIL: desk}
+    layby.deliver()
+    assert layby.rows("SELECT detail, provider_id FROM sends") == [("250 for <…>", "id-…")]
