@@ -243,6 +243,12 @@ class Purge(CustomerCommand):
     kind: Literal[Kind.PURGE]
 
 
+class Redact(CustomerCommand):
+    """Erase the person for good, and leave what was sent, when and by which rule."""
+
+    kind: Literal[Kind.REDACT]
+
+
 class Pause(CustomerCommand):
     """Hold every schedule of an active customer; its place in each is kept."""
 
@@ -361,6 +367,11 @@ class ConsentCommand(CustomerCommand):
         return next((one for one in self._recipients() if one is not None), None)
 
     @property
+    def names_an_address(self) -> bool:
+        """Or a number: what is said of it is kept by its hash, so the body need not keep it."""
+        return self.aim in (Aim.ADDRESS, Aim.NUMBER)
+
+    @property
     def aim(self) -> Aim:
         return Aim.CUSTOMER if self.recipient is None else self.recipient.aim
 
@@ -426,6 +437,7 @@ Command = (
     | Unblock
     | OptOut
     | OptIn
+    | Redact
 )
 
 

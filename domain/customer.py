@@ -17,3 +17,4 @@ class CustomerState(NamedTuple):
     silenced_at: datetime | None = None
     zone: str | None = None
     """Its own, or derived."""
+    redacted: bool = False

@@ -49,6 +49,7 @@ class Kind(StrEnum):
     UNBLOCK = "unblock"
     OPT_OUT = "opt_out"
     OPT_IN = "opt_in"
+    REDACT = "redact"
 
 
 JOURNEY: dict[tuple[Place | None, Kind], Place | None] = {
@@ -74,21 +75,30 @@ ALLOWED_IN: dict[Kind, frozenset[Place]] = {
     Kind.OPT_OUT: frozenset(Place),
     Kind.OPT_IN: frozenset(Place),
     Kind.MOVE_TO_VERSION: frozenset({Place.ACTIVE}),
+    # In reserve, of whom something is kept; who is not kept is purged.
+    Kind.REDACT: frozenset({Place.RESERVE, Place.ARCHIVED}),
 }
 """Commands that change no place, and the places that they are allowed in."""
 
 OF_CONSENT = frozenset({Kind.BLOCK, Kind.UNBLOCK, Kind.OPT_OUT, Kind.OPT_IN})
 """Who may be written to at all: independent of the place, and of who is paused there."""
 
-SILENCING = frozenset({Kind.MOVE_TO_DIRECTORY, Kind.PAUSE, Kind.BLOCK, Kind.OPT_OUT})
+SILENCING = frozenset({Kind.MOVE_TO_DIRECTORY, Kind.PAUSE, Kind.BLOCK, Kind.OPT_OUT, Kind.REDACT})
 """A command of these, issued later, supersedes one of ENDS_SILENCE that arrives after it: of place
 and pause those of place and pause, a block an unblock, an opt_out an opt_in."""
 
 ENDS_SILENCE = frozenset({Kind.ACTIVATE, Kind.REACTIVATE, Kind.RESUME, Kind.UNBLOCK, Kind.OPT_IN})
 
 
-def allowed(kind: Kind, place: Place | None) -> bool:
+TAKEN_ONCE_REDACTED = frozenset({Kind.REDACT, Kind.MOVE_TO_DIRECTORY, Kind.BLOCK, Kind.OPT_OUT})
+"""What a redacted customer is still given: silence. All else would begin anew what was ended, or
+bring back what was erased."""
+
+
+def allowed(kind: Kind, place: Place | None, *, redacted: bool = False) -> bool:
     """Whether a customer in this place (None: no such customer) can be given this command."""
+    if redacted and kind not in TAKEN_ONCE_REDACTED:
+        return False
     if kind in ALLOWED_IN:
         return place in ALLOWED_IN[kind]
     return (place, kind) in JOURNEY
@@ -118,6 +128,29 @@ def wrong_place(kind: Kind, customer: str, place: Place | None) -> Refusal:
         )
     ways_out = _ways_out(kind, place)
     return Refusal("wrong_place", f"Cannot {doing}: {_WHERE[place]}, and {needs}. {ways_out}")
+
+
+def is_redacted(kind: Kind, customer: str) -> Refusal:
+    """The refusal of what a redacted customer is not given any more."""
+    if kind in (Kind.UNBLOCK, Kind.OPT_IN):
+        do = "Give the address or number: those need no customer."
+    elif kind is Kind.PURGE:
+        do = "There is nothing to do: what is left is proof, without personal data."
+    else:
+        do = "If the person is a customer again, add it under an id of its own."
+    return Refusal(
+        "redacted",
+        f"Cannot {_doing(kind, customer)}: it was redacted, and only hears nothing more. {do}",
+    )
+
+
+def purge_instead(customer: str) -> Refusal:
+    """The refusal of a redaction that would leave nothing."""
+    return Refusal(
+        "wrong_place",
+        f"Cannot {_doing(Kind.REDACT, customer)}: {_WHERE[Place.RESERVE]}, and nothing is recorded "
+        "of it that has to be kept. Purge it.",
+    )
 
 
 def no_longer_matches(kind: Kind, customer: str, conditions: Iterable[str]) -> Refusal:
@@ -180,6 +213,7 @@ _PHRASES: dict[Kind, tuple[str, str]] = {
     Kind.UNBLOCK: ("unblock {customer}", "only known customers are unblocked by their id"),
     Kind.OPT_OUT: ("opt {customer} out", "only known customers are opted out by their id"),
     Kind.OPT_IN: ("opt {customer} in", "only known customers are opted in by their id"),
+    Kind.REDACT: ("redact {customer}", "only customers in the directory are redacted"),
 }
 
 
@@ -204,7 +238,9 @@ def _ways_out(kind: Kind, place: Place) -> str:
         case Kind.PURGE, Place.ACTIVE:
             return "Move it to the directory, where it is kept as proof."
         case Kind.PURGE, Place.ARCHIVED:
-            return "It is kept as proof and hears nothing more."
+            return "It is kept as proof and hears nothing more. Redact it to erase the person."
+        case Kind.REDACT, Place.ACTIVE:
+            return "Move it to the directory first: from then on it hears nothing."
         case ((Kind.PAUSE | Kind.REMOVE_FROM_SCHEDULE), _):
             return "It hears nothing as it is."
         case Kind.RESUME, Place.RESERVE:

@@ -69,6 +69,8 @@ def explain(
 def _who(who: dict[str, Any], zone: ZoneInfo) -> str:
     where = "active" if who["place"] == Place.ACTIVE else f"in the directory ({who['place']})"
     words = [f"Customer {who['customer']} of {who['account']} is {where}"]
+    if who["redacted_at"]:
+        words.append(f"redacted since {on_the_wall(who['redacted_at'], zone)}")
     if who["status"]:
         words.append(who["status"].replace("_", " "))
     if who["paused_at"]:

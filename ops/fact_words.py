@@ -1,4 +1,7 @@
-"""Facts as a person would say them, from what the journal keeps: no personal data."""
+"""Facts as a person would say them, from what the journal keeps: no personal data.
+
+Of a redacted customer it keeps neither references nor days.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +20,8 @@ def in_words(event: str, data: Data) -> str | None:
 
 
 def _invoice(data: Data) -> str:
-    return f"invoice {data['reference']} recorded" + _came_to(data)
+    which = f" {data['reference']}" if "reference" in data else ""
+    return f"invoice{which} recorded" + _came_to(data)
 
 
 def _payment(data: Data) -> str:
@@ -26,7 +30,8 @@ def _payment(data: Data) -> str:
 
 
 def _promise(data: Data) -> str:
-    return f"promised to pay by {data['until']}{_for(data)}" + _came_to(data)
+    by = f" by {data['until']}" if "until" in data else ""
+    return f"promised to pay{by}{_for(data)}" + _came_to(data)
 
 
 def _broken(data: Data) -> str:

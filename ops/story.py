@@ -79,8 +79,9 @@ def _channels(data: Row) -> str:
 
 
 def _opted_in(data: Row) -> str:
-    given = " ".join(f"{name} {value}" for name, value in data["consent"].items() if value)
-    return f"opted in to {_channels(data)}, with consent: {given}"
+    consent = data.get("consent", {})  # erased of who is redacted
+    given = " ".join(f"{name} {value}" for name, value in consent.items() if value)
+    return f"opted in to {_channels(data)}" + (f", with consent: {given}" if given else "")
 
 
 _EVENTS: dict[str, Callable[[Row], str]] = {
@@ -92,6 +93,8 @@ _EVENTS: dict[str, Callable[[Row], str]] = {
     "customer_already_archived": lambda _: "to be moved to the directory, where it was already",
     "customer_paused": lambda data: f"paused{_because(data)}",
     "customer_resumed": lambda _: "resumed",
+    "customer_redacted": lambda _: "redacted: who this was is erased; what was done is kept",
+    "customer_already_redacted": lambda _: "to be redacted, as it was already",
     "schedule_assigned": lambda data: f"put on schedule {data['schedule']} v{data['version']}",
     "schedule_removed": lambda data: f"taken off schedule {data['schedule']}",
     "schedule_version_moved": _moved_to_version,

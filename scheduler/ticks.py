@@ -9,7 +9,7 @@ import structlog
 
 from config.machine_time import machine_seconds
 from domain.message import Answer, Result
-from storage import marks, partitions, replans, settles, silence, starts, unapplied
+from storage import erasure, marks, partitions, replans, settles, silence, starts, unapplied
 from storage.database import Engine
 from storage.settles import Open
 from workers.broker import Bell
@@ -45,7 +45,12 @@ def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
 
 
 def sweep(engine: Engine, only: str | None = None) -> int:
-    """Mark silences quiet whose started sends have all been settled."""
+    """Mark silences quiet whose started sends have all been settled; erase what waited for its end.
+
+    Returns how many have become quiet.
+    """
+    with engine.begin() as connection:
+        erasure.sweep(connection, only)
     with engine.begin() as connection:
         return silence.sweep_quiet(connection, only)
 

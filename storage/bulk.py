@@ -139,7 +139,7 @@ def aim_filtered(
         text(
             f"""
             WITH looked AS MATERIALIZED (
-                SELECT customer, place, created_at FROM customers
+                SELECT customer, place, created_at, redacted_at FROM customers
                 WHERE account = :account AND customer > :after ORDER BY customer LIMIT :limit
             ), aimed AS (
                 INSERT INTO command_targets (account, customer, seq, bulk)

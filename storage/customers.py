@@ -83,7 +83,7 @@ def read_states(
         text(
             """
             SELECT c.customer, c.place, s.slot, s.paused_at IS NOT NULL, c.kept, c.silenced_at,
-                   coalesce(c.zone, c.derived_zone)
+                   coalesce(c.zone, c.derived_zone), c.redacted_at IS NOT NULL
             FROM customers c LEFT JOIN slots s ON s.account = c.account AND s.customer = c.customer
             WHERE c.account = :account AND c.customer = ANY(CAST(:customers AS text[]))
             """
@@ -215,8 +215,11 @@ def give_slots(
     )
 
 
-def purge(connection: Connection, account: str, customers: Sequence[str], seq: int) -> None:
-    """Delete customers, what was noted of them, and their details from the commands before this."""
+def purge(connection: Connection, account: str, customers: Sequence[str]) -> None:
+    """Delete customers and what was noted of them.
+
+    Whatever else is recorded is kept, and its customer is not purged.
+    """
     connection.execute(
         text(
             """
@@ -224,26 +227,12 @@ def purge(connection: Connection, account: str, customers: Sequence[str], seq: i
                 DELETE FROM customers
                 WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
                 RETURNING account, customer
-            ), notes AS (
-                -- Whatever else is recorded is kept, and its customer is not purged.
-                DELETE FROM facts f USING gone
-                WHERE f.account = gone.account AND f.customer = gone.customer
-            ), rows AS (
-                -- Of an import that could not be applied, and can be replayed no more.
-                UPDATE command_targets t SET payload = NULL FROM gone
-                WHERE t.account = gone.account AND t.customer = gone.customer
-                  AND t.seq < :seq AND t.payload IS NOT NULL AND t.state <> 'waiting'
             )
-            UPDATE commands c
-            SET body = c.body || CASE WHEN c.body ? 'profile' THEN CAST('{"profile": {}}' AS jsonb)
-                                 ELSE '{"fact": {"fact": "note", "text": "purged"}}' END
-            FROM gone JOIN command_targets t USING (account, customer)
-            WHERE c.account = t.account AND c.seq = t.seq AND c.targets = 1
-              AND c.seq < :seq
-              AND (c.body ? 'profile' OR c.body @> '{"fact": {"fact": "note"}}')
+            DELETE FROM facts f USING gone
+            WHERE f.account = gone.account AND f.customer = gone.customer
             """
         ),
-        {"account": account, "customers": list(customers), "seq": seq},
+        {"account": account, "customers": list(customers)},
     )
 
 

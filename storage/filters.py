@@ -12,7 +12,7 @@ MATCHING = """
     SELECT l.customer FROM looked l
     LEFT JOIN LATERAL (SELECT slot, status, activated_at FROM slots s
                        WHERE s.account = :account AND s.customer = l.customer OFFSET 0) s ON true
-    WHERE l.place = ANY(CAST(:places AS text[]))
+    WHERE l.place = ANY(CAST(:places AS text[])) AND l.redacted_at IS NULL
       AND (CAST(:status AS text) IS NULL OR s.status = :status)
       AND (CAST(:schedule AS text) IS NULL OR
            (SELECT count(*) FROM enrolments e WHERE e.account = :account AND e.slot = s.slot
@@ -22,7 +22,9 @@ MATCHING = """
                     (SELECT max(f.business_at) FROM facts f
                      WHERE f.account = :account AND f.customer = l.customer)) <= :idle_since)
 """
-"""Of the customers `looked` at. Counts and maxima in place of EXISTS: those are never joined."""
+"""Of the customers `looked` at; who is redacted is never meant.
+
+Counts and maxima in place of EXISTS: those are never joined."""
 
 
 def asked(filter_: Filter, places: Iterable[Place], now: datetime) -> dict[str, object]:
@@ -42,7 +44,8 @@ def still_matching(
     """Those of these customers, whose locks are held since an earlier statement, who fit."""
     rows = connection.execute(
         text(
-            "WITH looked AS MATERIALIZED (SELECT customer, place, created_at FROM customers "
+            "WITH looked AS MATERIALIZED (SELECT customer, place, created_at, "
+            "redacted_at FROM customers "
             f"WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))) {MATCHING}"
         ),
         {**ask, "account": account, "customers": list(customers)},

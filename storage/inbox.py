@@ -19,6 +19,7 @@ from domain.customer_filter import Filter
 from domain.customer_list import CustomerListError
 from domain.import_rows import AimedRow, aim_rows
 from storage import bulk
+from storage.installation import hashed
 from storage.often import Often
 
 
@@ -70,6 +71,7 @@ def accept(
             "resolved": aim.resolved,
             "listed": aim.listed and list(aim.listed),
             "problem": aim.problem,
+            "erase_when_done": isinstance(command, ConsentCommand) and command.names_an_address,
         },
     )
     if not rows:
@@ -121,13 +123,14 @@ _ACCEPT = Often(
     WITH accepted AS (
         INSERT INTO commands AS c
                (account, command, kind, body, digest, door, issued_at, state, problem, done_at,
-                targets, bulk, listed, resolved_at)
+                targets, bulk, listed, resolved_at, erase_when_done)
         SELECT :account, :command, :kind, CAST(:body AS jsonb), :digest, :door, :issued_at,
                CASE WHEN problem IS NULL THEN 'accepted' ELSE 'refused' END, problem,
                CASE WHEN problem IS NOT NULL THEN clock_timestamp() END,
                CASE WHEN problem IS NULL THEN :targets ELSE 0 END, :bulk,
                CASE WHEN problem IS NULL THEN CAST(:listed AS text[]) END,
-               CASE WHEN :bulk AND (:resolved OR problem IS NOT NULL) THEN clock_timestamp() END
+               CASE WHEN :bulk AND (:resolved OR problem IS NOT NULL) THEN clock_timestamp() END,
+               :erase_when_done
         FROM (SELECT coalesce(CAST(:problem AS text),
                   CASE WHEN CAST(:issued_at AS timestamptz)
                             > clock_timestamp() + CAST(:ahead_allowed AS interval)
@@ -137,7 +140,8 @@ _ACCEPT = Often(
                door = excluded.door, issued_at = excluded.issued_at,
                received_at = clock_timestamp(), state = excluded.state, problem = excluded.problem,
                done_at = excluded.done_at, targets = excluded.targets, bulk = excluded.bulk,
-               listed = excluded.listed, resolved_at = excluded.resolved_at, seq = DEFAULT
+               listed = excluded.listed, resolved_at = excluded.resolved_at, seq = DEFAULT,
+               erase_when_done = excluded.erase_when_done
            WHERE c.state = 'quarantined'  -- the corrected command takes its id's place
         RETURNING account, seq, state
     ), named AS (
@@ -168,7 +172,7 @@ def _republished(connection: Connection, command: Command, digest: str, door: st
         {"account": command.account, "command": command.id},
     ).one()
     set_aside_as = None
-    if first.digest != digest:
+    if first.digest not in (digest, hashed(connection, digest)):
         set_aside_as = quarantine(
             connection,
             raw=command.model_dump_json(exclude_unset=True),
@@ -234,7 +238,7 @@ def _is_taken(connection: Connection, account: str, command: str, digest: str) -
         text("SELECT digest FROM commands WHERE account = :account AND command = :command"),
         {"account": account, "command": command},
     ).scalar_one_or_none()
-    return found is not None and found != digest
+    return found not in (None, digest, hashed(connection, digest))
 
 
 def _storable(given: str) -> str:

@@ -1,4 +1,7 @@
-"""The journal: what happened, appended and never changed. Of a person it holds only the id."""
+"""The journal: what happened, appended and never changed but by an erasure (storage/erasure.py).
+
+Of a person it holds only the id, and what its commands called a reference or a consent.
+"""
 
 import json
 from collections.abc import Sequence

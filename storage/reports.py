@@ -25,7 +25,7 @@ def customers(
         connection,
         """
         SELECT c.account, c.customer, c.place, s.status,
-               s.paused_at IS NOT NULL AS paused,
+               s.paused_at IS NOT NULL AS paused, c.redacted_at IS NOT NULL AS redacted,
                (SELECT count(*) FROM enrolments e
                 WHERE e.account = c.account AND e.slot = s.slot) AS schedules,
                (SELECT min(p.due_at) FROM pending p JOIN enrolments e USING (account, enrolment)
@@ -55,7 +55,7 @@ def customer(connection: Connection, name: str, account: str | None) -> Rows:
         SELECT c.account, c.customer, c.place, s.status, s.paused_at, s.activated_at,
                coalesce(c.zone, c.derived_zone, a.zone) AS zone,
                coalesce(c.language, a.language) AS language,
-               c.email IS NOT NULL AS has_email, c.phone IS NOT NULL AS has_phone
+               c.email IS NOT NULL AS has_email, c.phone IS NOT NULL AS has_phone, c.redacted_at
         FROM customers c JOIN accounts a USING (account)
         LEFT JOIN slots s ON s.account = c.account AND s.customer = c.customer
         WHERE c.customer = :customer AND (CAST(:account AS text) IS NULL OR c.account = :account)
@@ -252,14 +252,26 @@ def unresolved(connection: Connection, state: str, account: str | None, limit: i
 def resolve_unknown(
     connection: Connection, account: str, send: int, state: str, detail: str
 ) -> bool:
-    """A person's word on an unknown send; False: there is no such unknown send."""
+    """A person's word on an unknown send; False: there is no such unknown send.
+
+    Of a redacted customer no words are kept, and none is redacted meanwhile.
+    """
+    redacted = connection.execute(
+        text(
+            "SELECT c.redacted_at FROM sends s JOIN customers c USING (account, customer) "
+            "WHERE s.account = :account AND s.send = :send AND s.state = 'unknown' "
+            "FOR KEY SHARE OF c"
+        ),
+        {"account": account, "send": send},
+    ).scalar_one_or_none()
+    words = detail if redacted is None else ""
     return (
         connection.execute(
             text(
                 "UPDATE sends SET state = :state, rule = 'resolved', detail = :detail "
                 "WHERE account = :account AND send = :send AND state = 'unknown'"
             ),
-            {"account": account, "send": send, "state": state, "detail": detail},
+            {"account": account, "send": send, "state": state, "detail": words},
         ).rowcount
         == 1
     )

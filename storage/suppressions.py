@@ -173,6 +173,76 @@ def record(
     )
 
 
+def carry_over(connection: Connection, account: str, reaches: Iterable[Reach]) -> None:
+    """Record of the address and number that customers have now what stands against them as such.
+
+    For those who are about to lose both: whoever comes back with them stays silenced.
+    """
+    pairs = sorted(
+        (target.name, target.aim.value, channel.value, one.customer)
+        for one in reaches
+        for target in one.targets
+        if target.aim in (Aim.ADDRESS, Aim.NUMBER)
+        for channel in target.aim.channels
+    )
+    if not pairs:
+        return
+    targets, aims, channels, customers = zip(*pairs, strict=True)
+    connection.execute(
+        text(
+            """
+            INSERT INTO suppressions (account, target, aim, kind, channel, schedule, customer,
+                                      order_at, command, business_at)
+            SELECT s.account, to_.target, to_.aim, s.kind, s.channel, s.schedule, s.target,
+                   s.order_at, s.command, s.business_at
+            FROM ROWS FROM (json_array_elements_text(CAST(:targets AS json)),
+                            json_array_elements_text(CAST(:aims AS json)),
+                            json_array_elements_text(CAST(:channels AS json)),
+                            json_array_elements_text(CAST(:customers AS json)))
+                 AS to_ (target, aim, channel, customer),
+            LATERAL (SELECT * FROM suppressions s
+                     WHERE s.account = :account AND s.target = to_.customer
+                       AND s.aim = 'customer' AND s.channel = to_.channel OFFSET 0) s
+            ON CONFLICT (account, target, aim, channel, schedule, kind) DO NOTHING
+            """
+        ),
+        {
+            "account": account,
+            "targets": texts(targets),
+            "aims": texts(aims),
+            "channels": texts(channels),
+            "customers": texts(customers),
+        },
+    )
+
+
+def forget_sources(connection: Connection, account: str, reaches: Collection[Reach]) -> None:
+    """Leave out who sent what stands against customers and their addresses: it may say who."""
+    whose = {
+        "account": account,
+        "targets": [
+            target.name for one in reaches for target in one.targets if target.aim is not Aim.DOMAIN
+        ],
+        "customers": [one.customer for one in reaches],
+    }
+    connection.execute(
+        text(
+            f"SELECT 1 FROM suppressions WHERE {_SAID_BY_SOMEBODY} "
+            "ORDER BY target, aim, channel, schedule, kind FOR UPDATE"
+        ),
+        whose,
+    )
+    connection.execute(
+        text(f"UPDATE suppressions SET source = '' WHERE {_SAID_BY_SOMEBODY}"), whose
+    )
+
+
+_SAID_BY_SOMEBODY = """
+    account = :account AND source <> '' AND (target = ANY(CAST(:targets AS text[]))
+                                             OR customer = ANY(CAST(:customers AS text[])))
+"""
+
+
 def recorded_beside(
     connection: Connection, account: str, customers: Sequence[str]
 ) -> list[Standing]:

@@ -140,6 +140,7 @@ customers = Table(
     Column("silenced_at", Moment, comment="order of the latest silencing command, for superseding"),
     Column("created_at", Moment, nullable=False, server_default=NOW),
     Column("derived_zone", Text, comment="where its number or country is, if that is one clock"),
+    Column("redacted_at", Moment, comment="business time; since then it holds no personal data"),
     PrimaryKeyConstraint("account", "customer"),
     # What slots refer to, so that a slot can only belong to an active customer.
     UniqueConstraint("account", "customer", "place"),
@@ -437,6 +438,13 @@ commands = Table(
     Column("resolved_at", Moment, comment="of a bulk one: since when it has all its targets"),
     Column("resolved_to", Text, comment="how far that is: a customer, or a number of the list"),
     Column("listed", ARRAY(Text), comment="a list that has not all of its targets yet"),
+    Column(
+        "erase_when_done",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="once it is over, and cannot be replayed, its personal content goes",
+    ),
     PrimaryKeyConstraint("account", "command"),
     UniqueConstraint("account", "seq"),
     one_of("state", CommandState),
@@ -461,6 +469,8 @@ commands = Table(
         postgresql_where=text("state = 'accepted' AND targets = 0"),
     ),
     Index("commands_state_idx", "state", "seq", postgresql_where=text("state = 'quarantined'")),
+    # What the sweep erases once it is over.
+    Index("commands_erase_idx", "account", "seq", postgresql_where=text("erase_when_done")),
     # What retention prunes, the oldest first.
     Index(
         "commands_done_idx",

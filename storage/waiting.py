@@ -53,11 +53,11 @@ def read_waiting(connection: Connection, account: str, customers: Sequence[str])
         targets.append(Target(customer, seq, commands[seq], order_at, payload))
         state = CustomerState(customer)
         states[customer] = (
-            state if place is None else CustomerState(customer, Place(place), *rest[:5])
+            state if place is None else CustomerState(customer, Place(place), *rest[:6])
         )
-    if not rows or rows[0][12] is None:
+    if not rows or rows[0][13] is None:
         return Waiting(targets, states, None)
-    return Waiting(targets, states, (Account(*rows[0][12:24]), Room(*rows[0][24:])))
+    return Waiting(targets, states, (Account(*rows[0][13:25]), Room(*rows[0][25:])))
 
 
 _READ = Often(
@@ -65,7 +65,7 @@ _READ = Often(
     SELECT t.customer, t.seq, t.payload, c.bulk, c.body,
            least(coalesce(c.issued_at, c.received_at), c.received_at),
            cu.place, s.slot, s.paused_at IS NOT NULL, cu.kept, cu.silenced_at,
-           coalesce(cu.zone, cu.derived_zone),
+           coalesce(cu.zone, cu.derived_zone), cu.redacted_at IS NOT NULL,
            a.account, a.name, a.zone, a.country, a.language, a.email_from, a.sms_from, a.test_now,
            coalesce(a.test_now, statement_timestamp()), CAST(a.rules AS text), a.rules_version,
            CAST(a.holidays AS text),

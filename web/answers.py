@@ -20,6 +20,7 @@ class CustomerLine(BaseModel):
     place: Place
     status: Status | None = Field(description="Of active customers only.")
     paused: bool
+    redacted: bool = Field(description="Who this was is erased; what was done is kept.")
     schedules: int = Field(description="How many schedules the customer is on.")
     next_send: datetime | None
 
@@ -70,6 +71,9 @@ class CustomerDetail(BaseModel):
     language: str
     has_email: bool
     has_phone: bool
+    redacted_at: datetime | None = Field(
+        description="Since when nothing is kept of who this was; null: it is not redacted."
+    )
     suppressions: list[Suppressed] = Field(description="None: it may be written to.")
     coming: list[Coming]
 

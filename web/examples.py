@@ -77,6 +77,7 @@ CUSTOMER = {
     "place": "active",
     "status": "on_track",
     "paused": False,
+    "redacted": False,
     "schedules": 1,
     "next_send": "2026-12-01T08:30:00Z",
 }
@@ -92,6 +93,7 @@ DETAIL = {
     "language": "fr",
     "has_email": True,
     "has_phone": True,
+    "redacted_at": None,
     "suppressions": [
         {
             "kind": "opted_out",

@@ -28,6 +28,7 @@ from domain.commands import (
     Purge,
     Reactivate,
     Record,
+    Redact,
     RemoveFromSchedule,
     Resume,
     UpdateCustomer,
@@ -42,6 +43,7 @@ from domain.journey import (
     Place,
     allowed,
     changed_in,
+    is_redacted,
     no_longer_matches,
     not_all,
     wrong_place,
@@ -62,7 +64,7 @@ from storage.journal import Entry
 from storage.lines import Line, finish, write_lines
 from storage.silence import Moved
 from storage.waiting import Target, read_waiting
-from workers import consent, facts, profiles, schedules, setup, versions
+from workers import consent, erasing, facts, profiles, schedules, setup, versions
 from workers.holds import release_some
 from workers.replanning import replan_some
 from workers.resolving import resolve
@@ -222,8 +224,10 @@ def _apply(
             states = customers.read_states(connection, account_id, [t.customer for t in turn])
         for _, targets in groupby(turn, key=lambda target: target.seq):
             _apply_one(work, list(targets), states)
+    erasing.hold(work)
     if not finish(connection, account_id, work.lines, work.entries, account.now, work.room):
         raise RoomTakenError
+    erasing.erase(work)
 
 
 def _turns(waiting: list[Target]) -> Iterator[list[Target]]:
@@ -262,7 +266,9 @@ def _do(work: Work, targets: list[Target], here: list[CustomerState]) -> None:
         case Activate() | Reactivate() as command:
             activate(work, seq, command, here)
         case Purge():
-            purge(work, seq, here)
+            erasing.purge(work, seq, here)
+        case Redact():
+            erasing.redact(work, seq, here)
         case AddCustomer() as command:
             profiles.add(work, seq, command, here)
         case ImportCustomers() as command:
@@ -293,9 +299,11 @@ def _admitted(
     fitting = _fitting(work, targets)
     for target in targets:
         command, state = target.command, states[target.customer]
-        if not allowed(command.kind, state.place):
-            refusal = wrong_place(command.kind, state.customer, state.place)
-            work.refused(target.seq, state, _at_row(target, refusal))
+        if state.redacted:
+            # Whatever it brings of the person goes, applied or not.
+            work.erased[state.customer] = erasing.ALL
+        if not allowed(command.kind, state.place, redacted=state.redacted):
+            work.refused(target.seq, state, _at_row(target, _not_here(command, state)))
         elif (
             command.kind in ENDS_SILENCE - OF_CONSENT
             and state.silenced_at is not None
@@ -413,26 +421,10 @@ def activate(
         work.applied(seq, state, f"customer_{command.kind.value}d")
 
 
-def purge(work: Work, seq: int, here: list[CustomerState]) -> None:
-    """Out of reserve for good, unless something is recorded that is kept."""
-    going = [state for state in here if not state.kept]
-    for state in here:
-        if state.kept:
-            work.refused(
-                seq,
-                state,
-                Refusal(
-                    "kept",
-                    f"Cannot purge customer {state.customer}: a payment, or another fact, is "
-                    "recorded for it, which is kept as proof. Leave it in reserve, where it hears "
-                    "nothing.",
-                ),
-            )
-    names = [state.customer for state in going]
-    customers.purge(work.connection, work.account.account, names, seq)
-    for state in going:
-        work.room.leave_directory()
-        work.applied(seq, state, "customer_purged")
+def _not_here(command: Command, state: CustomerState) -> Refusal:
+    if state.redacted:
+        return is_redacted(command.kind, state.customer)
+    return wrong_place(command.kind, state.customer, state.place)
 
 
 def _superseded(command: Command, state: CustomerState) -> Refusal:

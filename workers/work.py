@@ -21,6 +21,8 @@ class Work:
     room: Room
     entries: list[Entry] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    erased: dict[str, int] = field(default_factory=dict)
+    """Who is gone, with the last command that is erased with it (`workers/erasing.py`)."""
 
     def applied(
         self,

@@ -14,6 +14,7 @@ from storage.audit.inbox import COMMANDS, OUTCOMES, ROWS
 from storage.audit.lost import NOTHING_LOST
 from storage.audit.model import Check, CheckResult, Violation
 from storage.audit.places import BOOKKEEPING, COUNTERS, PLACES
+from storage.audit.redaction import REDACTION
 from storage.audit.schema import CONSTRAINTS, KEPT_BY, SCHEMA
 from storage.audit.silence import SILENCE
 from storage.audit.switches import SWITCHES
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     *SWITCHES,
     *EXPLAINED,
     *FACTS,
+    *REDACTION,
 )
 
 SHOWN_AT_MOST = 100

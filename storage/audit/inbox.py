@@ -142,11 +142,11 @@ _NOT_KEPT = """
 """
 
 _BODIES = """
-    -- A purge takes a profile out of the commands that brought it; the rest must still parse.
+    -- Of who is purged or redacted the content is erased; the rest must still parse.
     SELECT account, CAST(NULL AS text) AS customer, command, targets, bulk,
            CAST(CASE WHEN kind = 'update_customer' AND state <> 'accepted'
                      THEN '{"profile": {}}' || body ELSE body END AS text) AS body
-    FROM commands WHERE body IS NOT NULL
+    FROM commands WHERE body IS NOT NULL AND NOT body ? 'erased'
 """
 
 _CONTENT_TWICE = """

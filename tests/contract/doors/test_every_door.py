@@ -70,6 +70,18 @@ OUTCOMES: dict[str, tuple[bytes, Came]] = {
         ("superseded", 0, 0, ["superseded"]),
     ),
     "opted in": (raw("8-7", "opt_in", customers=["bob"], consent=CONSENT), ("applied", 1, 0, [])),
+    "redacted while active": (
+        raw("8-8", "redact", customers=["bob"]),
+        ("refused", 0, 0, ["wrong_place"]),
+    ),
+    "redacted": (
+        raw("8-9", "redact", customers=["ann", "cid"]),
+        ("partly", 1, 0, ["wrong_place"]),
+    ),
+    "reactivated though redacted": (
+        raw("8-10", "reactivate", customers=["ann"]),
+        ("refused", 0, 0, ["redacted"]),
+    ),
     "unknown account": (
         raw("9", "pause", account="nobody", customers=["ann"]),
         ("refused", 0, 0, ["unknown_account"]),

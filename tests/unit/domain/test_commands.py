@@ -70,6 +70,7 @@ GOOD: dict[Kind, dict[str, Any]] = {
     Kind.REACTIVATE: {"customers": ["c-17"]},
     Kind.MOVE_TO_DIRECTORY: {"customers": ["c-17"], "if_full": "refuse"},
     Kind.PURGE: {"customers": ["c-17"]},
+    Kind.REDACT: {"customers": ["c-17", "c-18"]},
     Kind.PAUSE: {"customers": ["c-17"]},
     Kind.RESUME: {"customers": {"status": "late", "idle_for": "P180D"}},
     Kind.ASSIGN_SCHEDULE: {

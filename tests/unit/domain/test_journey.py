@@ -9,10 +9,13 @@ from domain.journey import (
     ENDS_SILENCE,
     JOURNEY,
     SILENCING,
+    TAKEN_ONCE_REDACTED,
     Kind,
     Place,
     allowed,
     changed_in,
+    is_redacted,
+    purge_instead,
     wrong_place,
 )
 
@@ -56,6 +59,28 @@ def test_unlisted_pair_is_refused_in_words(place: Place | None, kind: Kind) -> N
     assert re.fullmatch(r"[A-Z][^{}]{10,}", do)
     assert "Place." not in refusal.message
     assert "archived." not in it_is
+
+
+@pytest.mark.parametrize("kind", OF_CUSTOMERS)
+@pytest.mark.parametrize("place", [Place.RESERVE, Place.ARCHIVED])
+def test_redacted_customer_takes_silence_and_nothing_else(place: Place, kind: Kind) -> None:
+    taken = allowed(kind, place, redacted=True)
+    assert taken is (kind in SILENCING and allowed(kind, place))
+    refusal = is_redacted(kind, "c-17")
+    assert re.fullmatch(r"Cannot [a-z][^{}]+: it was redacted, [^{}]+\. [A-Z].+\.", refusal.message)
+    assert refusal.code == "redacted"
+
+
+def test_what_a_redacted_customer_takes_is_silence() -> None:
+    assert TAKEN_ONCE_REDACTED < SILENCING
+    assert not TAKEN_ONCE_REDACTED & ENDS_SILENCE
+
+
+def test_redaction_of_who_would_leave_nothing_names_the_purge() -> None:
+    assert purge_instead("c-17").message == (
+        "Cannot redact customer c-17: it is in reserve, and nothing is recorded of it that has to "
+        "be kept. Purge it."
+    )
 
 
 def test_reserve_never_goes_straight_to_archived() -> None:
@@ -111,6 +136,12 @@ EXACTLY = {
     (Kind.RESUME, Place.RESERVE): """
         Cannot resume customer c-17: it is in reserve, and only active customers are paused and
         resumed. Activate it instead.""",
+    (Kind.REDACT, Place.ACTIVE): """
+        Cannot redact customer c-17: it is active, and only customers in the directory are
+        redacted. Move it to the directory first: from then on it hears nothing.""",
+    (Kind.REDACT, None): """
+        Cannot redact customer c-17: there is no such customer. Check the id; who is not known hears
+        nothing.""",
     (Kind.PAUSE, None): """
         Cannot pause customer c-17: there is no such customer. Check the id; who is not known hears
         nothing.""",
@@ -130,5 +161,6 @@ def test_a_filter_takes_customers_from_where_its_command_changes_something() -> 
     assert changed_in(Kind.MOVE_TO_DIRECTORY) == {Place.ACTIVE}
     assert changed_in(Kind.REACTIVATE) == {Place.ARCHIVED}
     assert changed_in(Kind.PURGE) == {Place.RESERVE}
+    assert changed_in(Kind.REDACT) == {Place.RESERVE, Place.ARCHIVED}
     assert changed_in(Kind.RECORD) == set(Place)
     assert changed_in(Kind.IMPORT_CUSTOMERS) == set()

@@ -276,6 +276,14 @@ BREAKS: dict[str, Break] = {
     "belongs_to_enrolment": Break(
         "abe", "UPDATE sends SET customer = 'abe' WHERE customer = 'ann' AND step = 0"
     ),
+    "redacted_holds_data": Break(
+        "dot", "UPDATE customers SET email = 'dot@example.org' WHERE customer = 'dot'"
+    ),
+    "redacted_command_kept": Break(
+        "dot",
+        "UPDATE commands SET body = body - 'erased' "
+        "WHERE kind = 'move_to_directory' AND body->'customers' ? 'dot'",
+    ),
     "put_off_unexplained": Break(
         "ann", "UPDATE pending SET deferred = 'caps' WHERE customer = 'ann'"
     ),

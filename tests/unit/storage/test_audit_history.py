@@ -120,6 +120,9 @@ def _park(layby: Layby) -> None:
     layby.must("move_to_directory", customers=["max"])
     layby.must("reactivate", customers=["rea"])
     layby.must("assign_schedule", customers=["rea"], schedule="dunning")
+    layby.on_schedule("dot")
+    layby.must("move_to_directory", customers=["dot"])
+    layby.must("redact", customers=["dot"])
 
 
 def _end_and_pause(layby: Layby) -> None:
