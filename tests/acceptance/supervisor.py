@@ -45,7 +45,7 @@ class Supervisor:
         return list(self._commands)
 
     def start(self, *kinds: str) -> Self:
-        """Start these kinds, or all; returns at once."""
+        """Start these kinds, or all; returns at once. `scheduler.2`: a second one of its kind."""
         wanted = kinds or tuple(self._commands)
         for kind in wanted:
             keeper = threading.Thread(target=self._keep, args=(kind,), name=f"keep-{kind}")
@@ -137,7 +137,7 @@ class Supervisor:
         with self._changed:
             if self._stopping:
                 return None
-            command, log = self._commands[kind], self._log(kind)
+            command, log = self._commands[kind.partition(".")[0]], self._log(kind)
             process = self._running[kind] = Guarded(command, self._environ, log, self._folder)
             self._changed.notify_all()
             return process
