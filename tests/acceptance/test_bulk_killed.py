@@ -13,13 +13,19 @@ MOVED = 600
 def test_bulk_move_goes_on_after_its_process_is_killed_and_moves_each_customer_once(
     stage: Stage,
 ) -> None:
-    """Resumed where it stopped, twice; each customer has one line, and single moves go through."""
+    """Resumed where it stopped, twice; each customer has one line, and single moves go through.
+
+    A first step is due for everybody, paused until a part is moved; the bulk queue is paused when
+    its process comes back the second time.
+    """
     names = [f"c-{number:04d}" for number in range(MOVED)]
     rows = "".join(f"{name},{name}@example.org\n" for name in names)
     with stage.supervisor() as supervisor:
-        supervisor.start("lifecycle", "bulk", "intake", "scheduler")
+        supervisor.start("lifecycle", "bulk", "intake", "scheduler", "delivery")
+        stage.publish(*set_up(["PT0S", "P1D"]))
+        until(lambda: stage.states("schedule") == ["applied"], "there is a schedule")
+        assert stage.layby("pause", "channel", "email", "--account", "acme").returncode == 0
         stage.publish(
-            *set_up(["P1D"]),
             command("import", "import_customers", csv="id,email\n" + rows),
             command("activate", "activate", customers=names),
             command("assign", "assign_schedule", customers=names, schedule="reminders"),
@@ -29,11 +35,16 @@ def test_bulk_move_goes_on_after_its_process_is_killed_and_moves_each_customer_o
         for part in (4, 2):
             until(lambda at=MOVED // part: _moved(stage) > at, f"1/{part} is moved", 60)
             with supervisor.killed("bulk"):
-                left = _moved(stage)
+                assert _moved(stage) < MOVED, "it was killed in the middle"
                 stage.publish(move(f"single-{part}", names[-part]))
                 until(lambda n=part: stage.states(f"single-{n}") == ["applied"], "one is moved")
-        assert left < MOVED, "it was killed in the middle"
+                _switch_while_it_is_gone(stage, part)
+                left = _moved(stage)
+        until(lambda: supervisor.log("bulk").count('"started"') == 3, "it is back")
+        assert _moved(stage) == left, "its queue is paused"
+        assert stage.layby("resume", "queue", "bulk").returncode == 0
         until(lambda: stage.states("bulk")[0] not in (None, "accepted"), "all are moved", 120)
+        until(lambda: stage.one("SELECT count(*) FROM started") == 0, "all are quiet")
     lines = stage.one(
         "SELECT count(*) FROM command_targets t JOIN commands c USING (account, seq) "
         "WHERE c.command = 'bulk' AND t.state <> 'waiting'"
@@ -42,8 +53,21 @@ def test_bulk_move_goes_on_after_its_process_is_killed_and_moves_each_customer_o
     journaled = "SELECT customer, count(*) FROM journal WHERE event = 'customer_moved' GROUP BY 1"
     assert dict(stage.rows(journaled)) == dict.fromkeys(names, 1)
     assert stage.one("SELECT count(*) FROM pending") == 0
+    outcomes = dict(stage.rows("SELECT state, count(*) FROM sends WHERE step = 0 GROUP BY 1"))
+    assert set(outcomes) == {"sent", "cancelled"}, "some heard it, and the others were moved"
+    assert sum(outcomes.values()) == MOVED
+    assert len(list((stage.folder / "outbox").glob("email/new/*"))) == outcomes["sent"]
     audit = stage.layby("audit")
     assert audit.returncode == 0, audit.stdout
+
+
+def _switch_while_it_is_gone(stage: Stage, part: int) -> None:
+    if part == 4:
+        assert stage.one("SELECT count(*) FROM sends WHERE state = 'sent'") == 0
+        switched = stage.layby(*"resume channel email --account acme --over PT0S".split())
+    else:
+        switched = stage.layby("pause", "queue", "bulk")
+    assert switched.returncode == 0, switched.stderr
 
 
 def _moved(stage: Stage) -> int:

@@ -7,6 +7,9 @@ Lists of customers in any order, by commands, starts, settles and rescues at onc
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,13 +19,31 @@ from concurrency.parts import answer, start, started
 from harness import Layby, numbered
 
 from domain.message import Answer, Channel
+from domain.switch import CommandQueue, Scope, Switch, SwitchError
 from scheduler.ticks import sweep
 from storage import unapplied
-from workers.lifecycle import apply_set_up, apply_to
+from storage.audit import run_audit
+from workers import bulk, resolving
+from workers.bulk import apply_bulk
+from workers.lifecycle import apply_set_up, apply_to, apply_waiting
+from workers.switches import pause, paused, resume
 
 THREADS = 8
 CUSTOMERS = list(numbered("c", 40))
 PER_COMMAND = 5
+BULK_AT_ONCE = 5
+"""Customers that the bulk worker resolves and applies in one transaction: lists are several."""
+FILTERS: list[tuple[str, dict[str, Any]]] = [
+    ("move_to_directory", {"customers": {"schedule": "dunning"}}),
+    ("pause", {"customers": {"status": "on_track"}}),
+    ("reactivate", {"customers": {"place": "archived"}}),
+    ("activate", {"customers": {"place": "reserve"}}),
+]
+SWITCHES = [
+    *(Switch(Scope.QUEUE, queue.value) for queue in CommandQueue),
+    *(Switch(Scope.CHANNEL, "email"), Switch(Scope.CHANNEL, "sms", Layby.account)),
+    *(Switch(Scope.TEMPLATE, "hello", Layby.account), Switch(Scope.ACCOUNT, *[Layby.account] * 2)),
+]
 DUE_AT_ONCE: dict[str, Any] = {
     "anchor": "assigned_at",
     "steps": [
@@ -45,6 +66,8 @@ KINDS: list[tuple[str, dict[str, object]]] = [
     ("record", {"fact": {"fact": "payment"}}),
     ("update_customer", {"profile": {"zone": "Asia/Tokyo"}}),
     ("purge", {}),
+    ("block", {"channel": "sms"}),
+    ("unblock", {"channel": "sms"}),
     ("add_customer", {"profile": {"email": "a@example.org", "phone": "+33612345678"}}),
 ]
 
@@ -57,6 +80,8 @@ class Stress:
         self.operations = operations
         self.done = 0
         self._counting = threading.Lock()
+        self._lists = copy(layby)
+        self._lists.bulk_from = 1
 
     def run(self, seed: int) -> None:
         chance = random.Random(seed)
@@ -70,6 +95,8 @@ class Stress:
             *([self._command] * 4),
             *([self._start] * 3),
             *([self._settle] * 4),
+            self._bulk,
+            self._switch,
             self._sweep,
             self._newer_version,
         ]
@@ -81,6 +108,26 @@ class Stress:
         self.layby.accept(kind, customers=customers, **fields)
         apply_to(self.layby.engine, self.layby.account, customers)
         return len(customers)
+
+    def _bulk(self, chance: random.Random) -> int:
+        """A list or a filter is accepted, and the bulk worker has a turn: several may at once."""
+        if chance.random() < 0.5:
+            kind, fields = chance.choice(KINDS)
+            fields = {**fields, "customers": chance.sample(CUSTOMERS, 2 * PER_COMMAND)}
+        else:
+            kind, fields = chance.choice(FILTERS)
+        command = self._lists.accept(kind, **fields)
+        apply_bulk(self.layby.engine, self.layby.account)
+        return 1 + self.layby.outcome(command).targets
+
+    def _switch(self, chance: random.Random) -> int:
+        """Paused, and soon resumed: by this thread, or by another one first."""
+        switch = chance.choice(SWITCHES)
+        pause(self.layby.engine, switch)
+        self._one_of(chance)
+        with suppress(SwitchError):
+            resume(self.layby.engine, switch, over=timedelta(0))
+        return 1
 
     def _start(self, chance: random.Random) -> int:
         channel = chance.choice(list(Channel))
@@ -112,11 +159,13 @@ class Stress:
     "operations", [2_000, pytest.param(10_000, marks=pytest.mark.soak)], ids="{:,}".format
 )
 def test_mixed_operations_end_without_one_deadlock(
-    layby: Layby, between: Interleaving, operations: int
+    layby: Layby, between: Interleaving, monkeypatch: pytest.MonkeyPatch, operations: int
 ) -> None:
     """The engine tries a deadlock again, so it would not be seen: it is counted where it occurs."""
     layby.set_up(active_limit=25, schedule=DUE_AT_ONCE)
     layby.add(*CUSTOMERS)
+    monkeypatch.setattr(bulk, "CHUNK", BULK_AT_ONCE)
+    monkeypatch.setattr(resolving, "LOOKED_AT_ONCE", BULK_AT_ONCE)
     stress = Stress(layby, operations)
     with errors_by_state(layby.engine) as errors:
         tasks = [between.run(lambda seed=seed: stress.run(seed)) for seed in range(THREADS)]
@@ -126,8 +175,14 @@ def test_mixed_operations_end_without_one_deadlock(
     assert errors == {}
     assert stress.done >= operations
     assert broken(layby.engine) == {}
+    assert paused(layby.engine) == []
+    for apply in (apply_waiting, apply_bulk):
+        while apply(layby.engine, layby.account).more:
+            pass
     assert layby.rows(NOTHING_WAITS) == []
     answer(layby.engine, started(layby.engine, layby.account), Answer.ACCEPTED)
     sweep(layby.engine)
     assert layby.rows("SELECT 1 FROM command_targets WHERE open <> '{}' AND quiet_at IS NULL") == []
     assert broken(layby.engine) == {}
+    with layby.engine.connect() as connection:
+        assert [one for one in run_audit(connection) if one.found] == []

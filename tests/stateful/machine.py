@@ -4,9 +4,10 @@ After every step the tables must hold the invariants and say what the model says
 """
 
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count, repeat
 from typing import Any
 
@@ -18,17 +19,18 @@ from harness import TEMPLATES, Layby
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import event
-from stateful.model import DEFINITIONS, LEASE_SECONDS, Line, Model, Order, Run, Said, Told
+from stateful.model import DEFINITIONS, LEASE_SECONDS, QUEUES, Line, Model, Order, Run, Said, Told
 
 from domain.commands import BULK_FROM
 from domain.message import Answer, Channel
 from domain.switch import Scope, Switch
 from scheduler.ticks import Watch, sweep
+from storage.audit import run_audit
 from storage.database import Connection, DatabaseError
 from workers import switches
 from workers.bulk import apply_bulk
 from workers.lifecycle import apply_waiting
-from workers.resolving import resolve
+from workers.resolving import resolve, resolve_some
 
 NAMES = [f"c{n}" for n in range(1, 5)]
 ANSWERS = [
@@ -47,9 +49,15 @@ references = st.sampled_from(["", "i-1"])
 any_number = st.integers(0, 1000)
 issued_days = st.none() | st.none() | st.integers(0, 3)
 dies_at = st.none() | st.none() | st.integers(0, 16)
+dies_later = st.none() | st.integers(0, 40)
 at_once = st.sampled_from([True, True, False])
 channels = st.sampled_from(list(Channel))
 _numbers = count(1)
+
+AT_ONCE = 2
+"""Customers that the bulk worker resolves and applies in one transaction here."""
+
+UNRESOLVED = "SELECT seq FROM commands WHERE bulk AND resolved_at IS NULL"
 
 BYSTANDER = "bystander"
 OTHERS = " UNION ALL ".join(
@@ -168,7 +176,9 @@ SETTLE = _act(
     with_=st.sampled_from(ANSWERS),
     dies_at=dies_at,
 )
-SWITCH = _act("switch", switched=st.sampled_from(["hello", "hello", "email", "sms", "account"]))
+SWITCH = _act(
+    "switch", switched=st.sampled_from(["hello", "hello", "email", "sms", "account", *QUEUES])
+)
 TRAVEL = _act("travel", hours=st.sampled_from([0.1, 1, 24, 25, 72]))
 ACTS = st.one_of(
     *_commands(SILENCES, SILENCES, ENDS_OF_SILENCE, PROFILES, ASSIGNMENTS, ENDS_OF_SCHEDULES),
@@ -186,7 +196,7 @@ ACTS = st.one_of(
     *(SWITCH, SWITCH, SWITCH),
     _act("ring"),
     _act("resolve", dies_at=dies_at),
-    _act("bulk_turn", dies_at=dies_at),
+    *(_act("resolve_step"), _act("bulk_turn", dies_at=dies_later)),
     _act("ring_for_some", which=any_number, dies_at=dies_at),
     _act("acknowledgement_is_lost", which=any_number),
     _act("put_plan", active=st.integers(0, 4), directory=st.integers(0, 5), at_once=st.booleans()),
@@ -256,35 +266,40 @@ class JourneyMachine(RuleBasedStateMachine):
 
     def resolve(self, dies_at: int | None) -> None:
         """Lists and filters become targets, the oldest first."""
-        seqs = self.rows("SELECT seq FROM commands WHERE bulk AND resolved_at IS NULL")
-        with suppress(CrashedError):
-            self.crashing(dies_at, lambda: [self._resolve(seq) for (seq,) in sorted(seqs)])
-        self.see_resolved()
+        seqs = sorted(self.rows(UNRESOLVED))
+        self._resolving(dies_at, lambda: [self._resolve(seq) for (seq,) in seqs])
+        assert dies_at is not None or self.model.unresolved is None
 
     def _resolve(self, seq: int) -> None:
         resolve(self.layby.engine, self.account, seq)
 
-    def see_resolved(self) -> None:
-        unresolved = {
-            name
-            for (name,) in self.rows(
-                "SELECT command FROM commands WHERE bulk AND resolved_at IS NULL"
-            )
-        }
-        for told in self.model.told:
-            if not told.resolved and told.command not in unresolved:
-                self.model.resolve(told)
+    def resolve_step(self) -> None:
+        """One chunk of the oldest."""
+        engine, account = self.layby.engine, self.account
+        for (seq,) in sorted(self.rows(UNRESOLVED))[:1]:
+            self._resolving(None, partial(resolve_some, engine, account, seq))
+
+    def _resolving(self, dies_at: int | None, work: Callable[[], object]) -> None:
+        for _ in range(self.dying(dies_at, work, "UPDATE commands SET resolved_to")):
+            told = self.model.unresolved
+            assert told is not None
+            self.model.resolve_some(told, AT_ONCE)
 
     def bulk_turn(self, dies_at: int | None) -> None:
-        """The bulk worker's turn, which it may not live to the end of."""
+        """The bulk worker's turn, which it may not live to the end of: chunks are done or not."""
         if self.plans:
             self.ring()
             return
         self.resolve(None)
-        waiting = {name for told in self.model.told if told.bulk for name in told.waiting}
-        with suppress(CrashedError):
-            self.crashing(dies_at, lambda: apply_bulk(self.layby.engine, self.account))
-            self.model.apply(waiting)
+        chunks = self.model.chunks(AT_ONCE)
+        applied = self.dying(
+            dies_at, lambda: apply_bulk(self.layby.engine, self.account), "UPDATE command_targets t"
+        )
+        for chunk in chunks:
+            if applied and self.model.applies(chunk):
+                self.model.apply(chunk)
+                applied -= 1
+        assert not applied
 
     def filter_(
         self, command: tuple[str, dict[str, Any]], asked: dict[str, str], *, at_once: bool
@@ -312,7 +327,7 @@ class JourneyMachine(RuleBasedStateMachine):
 
     def acknowledgement_is_lost(self, which: int) -> None:
         names = self.some_waiting(which)
-        if not names:
+        if not self.model.applies(names):
             return
         lost = lost_acknowledgement(self.layby.engine, "UPDATE command_targets t")
         with lost, suppress(DatabaseError):
@@ -327,12 +342,14 @@ class JourneyMachine(RuleBasedStateMachine):
             self.ring()
 
     def put_schedule(self, schedule: str, variant: int) -> None:
+        self.let_set_up_through()
         definition = DEFINITIONS[schedule][variant]
         self.layby.must("put_schedule", schedule=schedule, definition=definition.as_json())
         self.model.put_schedule(schedule, definition)
         self.all_applied()
 
     def travel(self, hours: float) -> None:
+        self.let_set_up_through()
         self.layby.travel(timedelta(hours=hours))
         self.model.now = self.layby.now
         self.all_applied()
@@ -377,9 +394,7 @@ class JourneyMachine(RuleBasedStateMachine):
 
     def switch(self, switched: str) -> None:
         """What an operator pauses, or resumes if it is paused."""
-        scope = {"hello": Scope.TEMPLATE, "account": Scope.ACCOUNT}.get(switched, Scope.CHANNEL)
-        named = self.account if scope is Scope.ACCOUNT else switched
-        switch = Switch(scope, named, self.account)
+        switch = self.named(switched)
         if switched in self.model.paused:
             switches.resume(self.layby.engine, switch, over=timedelta(0))
             self.model.resume_switch(switched)
@@ -387,6 +402,16 @@ class JourneyMachine(RuleBasedStateMachine):
             paused = switches.pause(self.layby.engine, switch)
             assert paused.in_progress == self.in_progress(switched)
             self.model.pause_switch(switched)
+
+    def named(self, switched: str) -> Switch:
+        if switched in QUEUES:
+            return Switch(Scope.QUEUE, switched)
+        scope = {"hello": Scope.TEMPLATE, "account": Scope.ACCOUNT}.get(switched, Scope.CHANNEL)
+        return Switch(scope, self.account if scope is Scope.ACCOUNT else switched, self.account)
+
+    def let_set_up_through(self) -> None:
+        if "lifecycle" in self.model.paused:
+            self.switch("lifecycle")
 
     def in_progress(self, name: str) -> int:
         opens = [run for run in self.model.runs if run.send is not None]
@@ -420,6 +445,8 @@ class JourneyMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """All comes to rest: what is started settles, what is rung for is applied, all is quiet."""
+        for queue in self.model.paused & set(QUEUES):
+            self.switch(queue)  # of all accounts, and there is another example to come
         self.ring()
         opens = started(self.layby.engine, self.account)
         answer(self.layby.engine, opens, Answer.ACCEPTED)
@@ -429,6 +456,8 @@ class JourneyMachine(RuleBasedStateMachine):
         if self.model.people:
             self.tables_say_what_the_model_says()
         assert all(quiet for line, quiet in self.lines().values() if line.open is not None)
+        with self.layby.engine.connect() as connection:
+            assert [one for one in run_audit(connection, self.account) if one.found] == []
 
     # The parts of a step.
 
@@ -472,6 +501,7 @@ class JourneyMachine(RuleBasedStateMachine):
         self.layby.bulk_from, bulk = (1, len(customers) > 1) if bulk else (BULK_FROM, False)
         command = self.layby.accept(kind, customers=customers, **fields, **extra)
         told = Told(command, kind, fields, order, list(customers), bulk=bulk, resolved=not bulk)
+        told.listed = list(customers)
         self.model.accept(told)
         return told
 
@@ -487,12 +517,17 @@ class JourneyMachine(RuleBasedStateMachine):
         return set(self.layby.rows(OTHERS, account=self.account, names=sorted(names)))
 
     def all_applied(self) -> None:
+        model = self.model
+        if "lifecycle" in model.paused:
+            return
         for plan in self.plans:
-            self.model.active_limit, self.model.directory_limit = plan
+            model.active_limit, model.directory_limit = plan
         self.plans.clear()
-        self.model.apply(self.model.waiting_singly)
-        self.see_resolved()
-        self.model.apply(self.model.waiting)
+        model.apply(model.waiting_singly)
+        while "bulk" not in model.paused and (told := model.unresolved):
+            model.resolve_some(told, AT_ONCE)
+        for chunk in model.chunks(AT_ONCE):
+            model.apply(chunk)
 
     def some_waiting(self, which: int) -> set[str]:
         """Whom one of the waiting commands waits for; none, if none does."""
@@ -523,25 +558,58 @@ class JourneyMachine(RuleBasedStateMachine):
     def crashing(self, statement: int | None, work: Callable[[], object]) -> None:
         """Do this, but the process ends before the n-th statement, unless it is done by then."""
         left = repeat(1) if statement is None else count(statement, -1)
+        with (
+            self.watched(WRITES) as committed,
+            self.before_each(lambda: not committed and next(left) == 0),
+        ):
+            work()
+
+    def dying(self, statement: int | None, work: Callable[[], object], writes: str) -> int:
+        """Do this, but the process ends before the n-th statement, whatever it has committed.
+
+        Returns how many transactions that wrote this were committed.
+        """
+        left = repeat(1) if statement is None else count(statement, -1)
+        with self.watched((writes,)) as committed:
+            with suppress(CrashedError), self.before_each(lambda: next(left) == 0):
+                work()
+            return len(committed)
+
+    @contextmanager
+    def before_each(self, ends: Callable[[], bool]) -> Iterator[None]:
+        """Before each statement the process may end."""
+
+        def crash(*_: object) -> None:
+            if ends():
+                raise CrashedError
+
+        event.listen(self.layby.engine, "before_cursor_execute", crash)
+        try:
+            yield
+        finally:
+            event.remove(self.layby.engine, "before_cursor_execute", crash)
+
+    @contextmanager
+    def watched(self, marks: Sequence[str]) -> Iterator[list[Connection]]:
+        """The transactions that wrote something like this, and were committed."""
         written: list[Connection] = []
         committed: list[Connection] = []
 
-        def crash(connection: Connection, _: object, sql: str, *__: object) -> None:
-            if not committed and next(left) == 0:
-                raise CrashedError
-            if any(mark in sql for mark in WRITES):
+        def writes(connection: Connection, _: object, sql: str, *__: object) -> None:
+            if any(mark in sql for mark in marks):
                 written.append(connection)
 
         def commits(_: Connection) -> None:
-            committed.extend(written)
+            committed.extend(written[:1])
+            written.clear()
 
         engine = self.layby.engine
-        event.listen(engine, "before_cursor_execute", crash)
+        event.listen(engine, "before_cursor_execute", writes)
         event.listen(engine, "commit", commits)
         try:
-            work()
+            yield committed
         finally:
-            event.remove(engine, "before_cursor_execute", crash)
+            event.remove(engine, "before_cursor_execute", writes)
             event.remove(engine, "commit", commits)
 
     # What the tables say.
@@ -583,7 +651,8 @@ class JourneyMachine(RuleBasedStateMachine):
         for enrolment, customer, schedule, reference, *rest in sorted(
             self.rows(
                 "SELECT enrolment, e.customer, e.schedule, e.reference, e.version, e.step, "
-                "held IS NOT NULL AS is_held, end_reason, send, p.planned_at, p.due_at, p.attempts "
+                "held IS NOT NULL AS is_held, end_reason, send, "
+                "p.planned_at, p.due_at, p.attempts, p.deferred "
                 "FROM enrolments e LEFT JOIN pending p USING (account, enrolment) "
                 "LEFT JOIN (SELECT account, enrolment, send FROM started) AS s "
                 "USING (account, enrolment)"
@@ -636,7 +705,7 @@ def _for(
 
 
 def _told_of(run: Run) -> tuple[Any, ...]:
-    plan = (
-        (run.planned_at, run.due_at, run.attempts) if run.where == "pending" else (None, None, None)
-    )
+    plan = (run.planned_at, run.due_at, run.attempts, run.deferred)
+    if run.where != "pending":
+        plan = (None, None, None, None)
     return (run.version, run.step, run.held, run.ended, run.send, *plan)

@@ -10,6 +10,8 @@ LATE = timedelta(days=2)
 WAITS = [timedelta(minutes=m) for m in (1, 5, 25, 120, 360)]
 LEASE_SECONDS = 30
 PAUSED_LOOK = timedelta(hours=1)
+COMMAND_LOOK = timedelta(minutes=10)
+QUEUES = ("lifecycle", "bulk")
 
 Order = tuple[int, int]
 """Issued long ago, by day; else as received, after all of those."""
@@ -87,8 +89,8 @@ class Run:
     due_at: datetime | None = None
     attempts: int = 0
     send: int | None = None
-    deferred: bool = False
-    """Put off because its template is paused."""
+    deferred: str | None = None
+    """Put off because its template is paused, or a command that waits for a paused queue."""
     moved: bool = False
     """It counts from another anchor since its send was started."""
 
@@ -101,7 +103,8 @@ class Run:
 class Told:
     """A command that was accepted, for those it still waits for.
 
-    A bulk one reaches those who are `aimed` at: all, once it is resolved.
+    A bulk one reaches those who are `aimed` at: all, once it is resolved. `looked`: how far that
+    is, by number in the list, or by the name that a filter came to.
     """
 
     command: str
@@ -113,6 +116,9 @@ class Told:
     bulk: bool = False
     resolved: bool = True
     aimed: set[str] = field(default_factory=set)
+    listed: list[str] = field(default_factory=list)
+    looked: int = 0
+    looked_to: str = ""
 
     def waits_for(self, name: str) -> bool:
         return name in self.waiting and (self.resolved or name in self.aimed)
@@ -178,7 +184,7 @@ class Model:
     ledger: dict[tuple[int, int], tuple[str, str, int | None]] = field(default_factory=dict)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
-    """Switches that are on: a channel, the account, or the template of all emails, hello."""
+    """Switches that are on: a channel, the account, the template of all emails, hello, a queue."""
     said: dict[Said, tuple[Order, str | None]] = field(default_factory=dict)
     """With the order of the latest word, and beside whom the first one was recorded."""
     before: dict[Said, tuple[Order, str | None]] = field(default_factory=dict)
@@ -221,10 +227,37 @@ class Model:
                 earlier.aimed |= set(told.waiting)
         self.told.append(told)
 
-    def resolve(self, told: Told) -> None:
-        told.resolved = True
-        if told.asked is not None:
-            told.waiting = sorted(n for n in self.people if self._fits(told, n))
+    @property
+    def unresolved(self) -> Told | None:
+        """The oldest bulk command that has not all of its targets."""
+        return next((told for told in self.told if not told.resolved), None)
+
+    def resolve_some(self, told: Told, limit: int) -> None:
+        """Look at the next customers; those of a list are aimed at, whoever they are."""
+        if told.asked is None:
+            looked = told.listed[told.looked : told.looked + limit]
+            told.looked += len(looked)
+        else:
+            looked = sorted(name for name in self.people if name > told.looked_to)[:limit]
+            told.looked_to = max(looked, default=told.looked_to)
+            told.waiting += [name for name in looked if self._fits(told, name)]
+        told.aimed |= set(looked)
+        told.resolved = len(looked) < limit
+
+    def chunks(self, size: int) -> list[set[str]]:
+        """Whom the bulk worker holds at once: by command, then by name."""
+        waiting = [
+            name
+            for told in self.told
+            if told.bulk
+            for name in sorted(told.waiting)
+            if told.waits_for(name)
+        ]
+        return [set(waiting[n : n + size]) for n in range(0, len(waiting), size)]
+
+    def applies(self, names: set[str]) -> bool:
+        """Whether anything of what waits for these customers is applied now."""
+        return any(self._turn(names))
 
     def _fits(self, told: Told, name: str) -> bool:
         assert told.asked is not None
@@ -246,8 +279,12 @@ class Model:
     def _turn(self, names: set[str]) -> Iterator[tuple[Told, str]]:
         for name in names:
             first = next((told for told in self.told if told.waits_for(name)), None)
-            if first is not None:
+            if first is not None and not self._is_paused(first):
                 yield first, name
+
+    def _is_paused(self, told: Told) -> bool:
+        """A pause of lifecycle is one of bulk; what came behind paused work waits with it."""
+        return "lifecycle" in self.paused or (told.bulk and "bulk" in self.paused)
 
     def _apply_one(self, told: Told, names: list[str]) -> None:
         if told.kind in ("move_to_directory", "pause"):
@@ -500,7 +537,7 @@ class Model:
     def _plan(self, run: Run, attempts: int = 0) -> None:
         due = self._due(run, run.step)
         run.where, run.planned_at, run.due_at, run.attempts = "pending", due, due, attempts
-        run.deferred = False
+        run.deferred = None
 
     def _zone(self, run: Run) -> ZoneInfo:
         return ZoneInfo(self.people[run.customer].zone or "UTC")
@@ -533,7 +570,9 @@ class Model:
         for run in self.due(channel):
             assert run.planned_at is not None
             if channel == "email" and "hello" in self.paused:
-                run.due_at, run.deferred = self.now + PAUSED_LOOK, True
+                run.due_at, run.deferred = self.now + PAUSED_LOOK, "paused"
+            elif self._command_waits(run):
+                run.due_at, run.deferred = self.now + COMMAND_LOOK, "command_waits"
             elif channel in self._forbidden(run.customer):
                 self._skip(run, "consent")
             elif channel == "sms" and not self.people[run.customer].phone:
@@ -546,6 +585,12 @@ class Model:
                 begun.append(run)
         return begun
 
+    def _command_waits(self, run: Run) -> bool:
+        """What a paused queue put off waits until its customer's commands have been applied."""
+        if not (self.paused & set(QUEUES) or run.deferred == "command_waits"):
+            return False
+        return any(told.waits_for(run.customer) for told in self.told)
+
     def pause_switch(self, name: str) -> None:
         self.paused.add(name)
 
@@ -553,11 +598,12 @@ class Model:
         """Over no time at all: what is overdue is due now."""
         self.paused.remove(name)
         channels = {"account": ("email", "sms"), "hello": ("email",)}.get(name, (name,))
-        for run in (run for channel in channels for run in self.due(channel)):
-            run.due_at, run.deferred = self.now, False
+        overdue = [run for channel in channels for run in self.due(channel)]
+        put_off = "command_waits" if name in QUEUES else "paused" if name == "hello" else ""
         for run in self.runs:
-            if name == "hello" and run.where == "pending" and run.deferred:
-                run.due_at, run.deferred = self.now, False
+            if run in overdue or (run.where == "pending" and run.deferred == put_off):
+                run.due_at = self.now
+                run.deferred = run.deferred if run.deferred == "command_waits" else None
 
     def number(self, run: Run, send: int) -> None:
         assert send not in self.attempts, "each attempt has a number of its own"
@@ -609,4 +655,4 @@ class Model:
         else:
             wait = WAITS[run.attempts - 1] if answer == "temporary" else timedelta(0)
             run.attempts -= answer == "not_handed_over"
-            run.where, run.due_at, run.deferred = "pending", self.now + wait, False
+            run.where, run.due_at, run.deferred = "pending", self.now + wait, None

@@ -269,7 +269,7 @@ def test_audit_between_any_two_statements_of_the_engine_finds_nothing(
         with auditor.connect() as connection:
             wrong.extend(result for result in run_audit(connection) if result.found)
 
-    event.listen(layby.engine, "after_cursor_execute", look)
+    event.listen(layby.engine, "before_cursor_execute", look)
     layby.must("pause", customers=["cid"])
     layby.deliver()
     layby.must("resume", customers=["cid"])
@@ -281,6 +281,6 @@ def test_audit_between_any_two_statements_of_the_engine_finds_nothing(
     sweep(layby)
     layby.must("reactivate", customers=["ann"])
     layby.must("record", customers=["bob"], fact={"fact": "payment"})
-    event.remove(layby.engine, "after_cursor_execute", look)
+    event.remove(layby.engine, "before_cursor_execute", look)
     auditor.dispose()
     assert wrong == []
