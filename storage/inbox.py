@@ -142,7 +142,9 @@ _ACCEPT = Often(
                done_at = excluded.done_at, targets = excluded.targets, bulk = excluded.bulk,
                listed = excluded.listed, resolved_at = excluded.resolved_at, seq = DEFAULT,
                erase_when_done = excluded.erase_when_done
-           WHERE c.state = 'quarantined'  -- the corrected command takes its id's place
+            -- The corrected command takes its id's place, unless something was done under it.
+            WHERE c.state = 'quarantined' AND NOT EXISTS (
+                SELECT 1 FROM command_targets t WHERE t.account = c.account AND t.seq = c.seq)
         RETURNING account, seq, state
     ), named AS (
         SELECT customer FROM unnest(CAST(:customers AS text[])) AS customer

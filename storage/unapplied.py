@@ -90,6 +90,36 @@ def set_aside(connection: Connection, account: str, customer: str, problem: str)
         write_lines(connection, account, [line])
 
 
+def set_aside_unresolved(connection: Connection, account: str, seq: int, problem: str) -> None:
+    """Quarantine a bulk command whose next targets can't be found, until `replay` goes on there.
+
+    Whom it waits for already waits with it: their lines are refused, and replayed with the rest.
+    """
+    held = connection.execute(
+        text(
+            "UPDATE commands SET state = 'quarantined', problem = :problem "
+            "WHERE account = :account AND seq = :seq AND state = 'accepted' "
+            "AND resolved_at IS NULL"
+        ),
+        {"account": account, "seq": seq, "problem": problem},
+    ).rowcount
+    connection.execute(
+        text(
+            """
+            WITH refused AS (
+                UPDATE command_targets
+                SET state = 'refused', code = :code, message = :problem
+                WHERE account = :account AND seq = :seq AND state = 'waiting' AND :held = 1
+                RETURNING 1
+            )
+            UPDATE commands SET refused = refused + (SELECT count(*) FROM refused)
+            WHERE account = :account AND seq = :seq
+            """
+        ),
+        {"account": account, "seq": seq, "code": CANNOT_APPLY, "problem": problem, "held": held},
+    )
+
+
 CANNOT_APPLY = "cannot_apply"
 """The code of a refusal that is not the command's fault."""
 

@@ -52,11 +52,7 @@ from domain.refusal import Refusal, unknown_account
 from storage import bulk, customers, filters, silence, unapplied
 from storage.database import (
     Connection,
-    DatabaseError,
     Engine,
-    first_line,
-    is_conflict,
-    is_lost,
     reading,
     transact,
 )
@@ -68,6 +64,7 @@ from workers import consent, erasing, facts, profiles, schedules, setup, version
 from workers.holds import release_some
 from workers.replanning import replan_some
 from workers.resolving import resolve
+from workers.setting_aside import cannot_apply, is_passing
 from workers.work import Work
 
 log = structlog.get_logger()
@@ -135,10 +132,10 @@ def apply_set_up(engine: Engine, account: str, seq: int) -> bool:
     try:
         return transact(engine, partial(setup.apply, account=account, seq=seq))
     except Exception as error:
-        if _is_passing(error):
+        if is_passing(error):
             raise
         log.exception("cannot_apply", account=account, seq=seq)
-        problem = _cannot_apply(f"account {account}", error)
+        problem = cannot_apply(f"account {account}", error)
         state = CommandState.QUARANTINED
         transact(engine, lambda c: unapplied.finish_setup(c, account, seq, state, problem))
         return False
@@ -159,11 +156,11 @@ def apply_to(
         seqs = together | due.seqs
         apply_to(engine, account, _all_of(engine, account, seqs, names), seqs)
     except Exception as error:
-        if _is_passing(error):
+        if is_passing(error):
             raise
         if together:
             log.exception("cannot_apply", account=account, seqs=sorted(together))
-            problem = _cannot_apply(f"{len(names)} customers together", error)
+            problem = cannot_apply(f"{len(names)} customers together", error)
             transact(engine, lambda c: _set_aside_together(c, account, together, problem))
             apply_to(engine, account, names)
         elif len(names) > 1:
@@ -171,7 +168,7 @@ def apply_to(
                 apply_to(engine, account, [name])
         else:
             log.exception("cannot_apply", account=account, customer=names[0])
-            problem = _cannot_apply(f"customer {names[0]}", error)
+            problem = cannot_apply(f"customer {names[0]}", error)
             transact(engine, lambda c: unapplied.set_aside(c, account, names[0], problem))
 
 
@@ -189,18 +186,6 @@ def _set_aside_together(
         names = bulk.members(connection, account, [seq])
         lines = [Line(name, seq, "refused", unapplied.CANNOT_APPLY, problem) for name in names]
         write_lines(connection, account, lines)
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, DatabaseError) and (is_lost(error) or is_conflict(error))
-
-
-def _cannot_apply(whom: str, error: Exception) -> str:
-    what = first_line(error) if isinstance(error, DatabaseError) else type(error).__name__
-    return (
-        f"A command for {whom} can't be applied ({what}), and this is not its fault. "
-        "See the lifecycle process's log, mend what it says, then: layby command replay ID"
-    )
 
 
 def _apply(

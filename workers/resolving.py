@@ -6,6 +6,8 @@ How far that is stands in the command's row, so a worker that is killed leaves t
 from datetime import datetime
 from functools import partial
 
+import structlog
+
 from domain.commands import (
     AllOrNone,
     Command,
@@ -17,12 +19,15 @@ from domain.commands import (
 from domain.customer_filter import Filter
 from domain.journey import changed_in
 from domain.refusal import Refusal, unknown_account
-from storage import accounts, bulk, filters
+from storage import accounts, bulk, filters, unapplied
 from storage.accounts import Account
 from storage.bulk import Chunk, Unresolved
 from storage.database import Connection, Engine, transact
 from storage.lines import Line, write_lines
 from workers import recipients
+from workers.setting_aside import cannot_apply, is_passing
+
+log = structlog.get_logger()
 
 LOOKED_AT_ONCE = 1_000
 """Customers that one transaction looks at, whether they fit or not."""
@@ -35,8 +40,19 @@ def resolve(engine: Engine, account: str, seq: int) -> None:
 
 
 def resolve_some(engine: Engine, account: str, seq: int) -> bool:
-    """One step; False: the command has all of its targets."""
-    return transact(engine, partial(_resolve_some, account=account, seq=seq))
+    """One step; False: there is no further one. A step that can't be done sets the command aside.
+
+    Alone: whoever comes behind it is resolved and applied.
+    """
+    try:
+        return transact(engine, partial(_resolve_some, account=account, seq=seq))
+    except Exception as error:
+        if is_passing(error):
+            raise
+        log.exception("cannot_resolve", account=account, seq=seq)
+        problem = cannot_apply("many customers", error, "bulk")
+        transact(engine, lambda c: unapplied.set_aside_unresolved(c, account, seq, problem))
+        return False
 
 
 def _resolve_some(connection: Connection, account: str, seq: int) -> bool:

@@ -38,6 +38,7 @@ _TOLD = """
                   targets) AS detail
     FROM commands
     WHERE (targets > 0 AND state <> 'accepted' AND applied + refused + superseded = targets
+           AND NOT (state = 'quarantined' AND bulk AND resolved_at IS NULL)
            AND state <> CASE WHEN applied = targets THEN 'applied'
                              WHEN applied > 0 THEN 'partly'
                              WHEN superseded = targets THEN 'superseded'
@@ -132,12 +133,14 @@ _SUBMITTED_LONG_AGO = """
 """
 
 _NOT_KEPT = """
-    -- What can't be read is kept as it came, or it can't be replayed.
+    -- What can't be read is kept as it came, and what can't be applied as it was read, or it can't
+    -- be replayed.
     SELECT account, CAST(NULL AS text) AS customer,
            format('command %s is %s, and its %s is not kept', command, state,
                   CASE WHEN state = 'quarantined' THEN 'text' ELSE 'body' END) AS detail
     FROM commands
-    WHERE CASE WHEN state = 'quarantined' THEN raw IS NULL OR problem IS NULL
+    WHERE CASE WHEN state = 'quarantined'
+               THEN (raw IS NULL AND body IS NULL) OR problem IS NULL
                ELSE body IS NULL END
 """
 

@@ -64,7 +64,8 @@ def test_bulk_move_goes_on_after_its_process_is_killed_and_moves_each_customer_o
 def _switch_while_it_is_gone(stage: Stage, part: int) -> None:
     if part == 4:
         assert stage.one("SELECT count(*) FROM sends WHERE state = 'sent'") == 0
-        switched = stage.layby(*"resume channel email --account acme --over PT0S".split())
+        paused = ("channel", "email", "--account", "acme")
+        switched = stage.layby("resume", *paused, "--over", "PT0S")
     else:
         switched = stage.layby("pause", "queue", "bulk")
     assert switched.returncode == 0, switched.stderr

@@ -133,6 +133,52 @@ def test_what_cannot_be_applied_of_a_bulk_command_is_set_aside_alone(small: Layb
     assert audit_is_clean(small)
 
 
+@pytest.mark.parametrize("customers", [list(numbered("c", 5)), {"place": "reserve"}])
+def test_a_command_whose_targets_cannot_be_found_is_set_aside_and_others_go_on(
+    small: Layby, monkeypatch: pytest.MonkeyPatch, customers: Any
+) -> None:
+    """In quarantine with its reason; a replay goes on where it stopped, and it is applied once."""
+    monkeypatch.setattr(resolving, "LOOKED_AT_ONCE", 2)
+    small.set_up()
+    small.add(*numbered("c", 5))
+    with spoilt(small, "command_targets", "INSERT", "NEW.customer = 'c-4' AND NEW.bulk"):
+        stuck = small.accept("update_customer", customers=customers, profile={"name": "New"})
+        seq = small.one("SELECT seq FROM commands WHERE command = :id", id=stuck)
+        assert resolving.resolve_some(small.engine, small.account, seq)
+        apply_to(small.engine, small.account, ["c-1"])
+        behind = small.accept("activate", customers=["c-1", "nobody"])
+        for _ in range(2):
+            apply_bulk(small.engine, small.account)
+        assert small.outcome(behind).applied == 1
+        outcome = small.outcome(stuck)
+        assert (outcome.state, outcome.applied, outcome.done) == ("quarantined", 1, True)
+        assert "spoilt" in outcome.refusals[-1].message
+        assert "layby command replay" in outcome.refusals[-1].message
+        assert audit_is_clean(small)
+        assert small.accept("update_customer", id=stuck, customers=customers, profile={"name": "N"})
+        assert small.outcome(stuck) == outcome, "what was begun under an id keeps it"
+    with small.engine.begin() as connection:
+        assert unapplied.replay(connection, small.account, stuck)
+    whole = small.apply(stuck)
+    assert (whole.state, whole.applied, whole.refusals) == ("applied", 5, [])
+    assert small.one("SELECT count(*) FROM customers WHERE name = 'New'") == 5
+    assert audit_is_clean(small)
+
+
+def test_what_asks_for_all_or_none_and_cannot_be_resolved_holds_up_nobody(layby: Layby) -> None:
+    layby.set_up()
+    layby.add("ann", "bob")
+    with spoilt(layby, "command_targets", "INSERT", "NEW.bulk"):
+        both = layby.accept("activate", customers={"place": "reserve"}, all_or_none=True)
+        apply_bulk(layby.engine, layby.account)
+        assert layby.outcome(both).state == "quarantined"
+        assert layby.send("activate", customers=["ann"]).state == "applied"
+    with layby.engine.begin() as connection:
+        assert unapplied.replay(connection, layby.account, both)
+    assert layby.apply(both).applied == 1
+    assert audit_is_clean(layby)
+
+
 # Filters.
 
 
