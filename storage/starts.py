@@ -211,6 +211,9 @@ _READ_DUE = {
                     THEN EXISTS (SELECT 1 FROM command_targets t
                                  WHERE t.account = :account AND t.customer = held.customer
                                    AND t.state = 'waiting')
+                      OR EXISTS (SELECT 1 FROM commands c
+                                 WHERE c.account = :account AND c.state = 'accepted' AND c.bulk
+                                   AND c.resolved_at IS NULL AND held.customer = ANY(c.listed))
                     ELSE false END,
                c.phone, c.country, e.messaged_at, e.messaged_for,
                {f"n.n, {_EACH}" if counting else "0, NULL"},

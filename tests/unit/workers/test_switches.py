@@ -8,6 +8,7 @@ import pytest
 from backlog import another_account, make_due
 from harness import START, TEMPLATES, Layby
 
+from domain.commands import BULK_FROM
 from domain.switch import Scope, Switch, SwitchError, switch_named
 from scheduler.ticks import ring
 from storage.audit import run_audit
@@ -243,6 +244,19 @@ def test_paused_bulk_holds_its_customers_in_order_and_lets_single_commands_throu
     apply_bulk(layby.engine, "acme")
     assert layby.outcome(moved).applied == 3
     assert layby.outcome(behind).state == "refused"
+
+
+def test_nobody_on_a_list_that_is_not_taken_apart_yet_hears_while_bulk_is_paused(
+    layby: Layby,
+) -> None:
+    layby.set_up()
+    layby.on_schedule("ann", "bob")
+    pause(layby.engine, BULK)
+    others = [f"c-{n}" for n in range(BULK_FROM)]
+    layby.accept("move_to_directory", customers=[*others, "ann"])
+    layby.deliver()
+    assert layby.ledger("ann") == []
+    assert layby.ledger("bob") == [(0, "sent", "accepted")]
 
 
 def test_paused_bulk_applies_no_part_of_what_asks_for_all_or_none(layby: Layby) -> None:
