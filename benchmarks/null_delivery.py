@@ -1,7 +1,7 @@
 """`python -m benchmarks.null_delivery delivery-200`: the delivery process, but for its channel.
 
-The number is the start size, and the channel's capacity: no more is started than can be handed
-over at once.
+The number is the start size. The channel has room for one start of each thread: no more is started
+than can be handed over at once, and no start is a part of one because another has the room.
 """
 
 import sys
@@ -13,13 +13,14 @@ from config.settings import read_settings
 from domain.message import Channel
 from ops.installation import open_installation
 from ops.processes import deliver_through
+from workers.turns import THREADS
 
 
 def main(name: str) -> None:
     configure_logs(name)
     start_size = int(name.rpartition("-")[2])
     adapters: dict[Channel, ChannelAdapter] = {
-        channel: NullChannel(4 * start_size) for channel in Channel
+        channel: NullChannel(THREADS * start_size) for channel in Channel
     }
     with open_installation(read_settings()) as installation:
         deliver_through(installation, adapters, adapters, start_size)

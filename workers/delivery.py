@@ -1,7 +1,7 @@
 """The delivery worker: one reminder from due to settled.
 
-start (under the slot's lock) → gate (domain/gate.py) → render (workers/rendering.py) → hand over
-(workers/desk.py, channels/) → settle (workers/settling.py).
+start (under the slot's lock) → gate (workers/deciding.py, domain/gate.py) → render
+(workers/rendering.py) → hand over (workers/desk.py, channels/) → settle (workers/settling.py).
 """
 
 import hashlib

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import datetime
 
 import pytest
@@ -50,7 +50,7 @@ class Pooler:
         return server
 
     def _pass_on(self, source: socket.socket, to: socket.socket, from_server: bool) -> None:  # noqa: FBT001 - a thread's argument
-        with source, to:
+        with source, to, suppress(OSError):  # either side may be gone
             while data := source.recv(65536):
                 if from_server and not self.renamed and _KEY_DATA in data:
                     data, self.renamed = _with_another_process(data), True
