@@ -124,7 +124,8 @@ def replay(command: str, account: Account = None, json: Json = False) -> None:
         with installation.engine.begin() as connection:
             if not unapplied.replay(connection, found.account, found.id):
                 found = _read_again(connection, found)
-        installation.bell().waiting(found.account)
+        for bulk in (False, True):  # whichever queue it was on
+            installation.bell().waiting(found.account, bulk=bulk)
         sent = [(found.account, found.id)]
         print_outcomes(wait_for(installation, sent, "done", 10.0), json)
 

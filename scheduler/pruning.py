@@ -39,9 +39,10 @@ class Pruning:
         """Partitions that were walked to their end, and until when they are left alone."""
 
     def prune(self) -> int:
-        """Prune for a turn; returns how many commands, entries and enrolments went."""
+        """Prune for a turn; returns how many commands, tokens, entries and enrolments went."""
         turn = Deadline.after(TURN_SECONDS)
         gone = self._batches(self._keep.commands, retention.prune_commands, BATCH, turn)
+        gone += self._batches(self._keep.commands, retention.prune_tokens, BATCH, turn)
         gone += self._batches(self._keep.journal, retention.prune_journal, 10 * BATCH, turn)
         gone += self._ledger(turn)
         if gone:

@@ -73,6 +73,22 @@ _DELETE_COMMANDS = """
 """
 
 
+def prune_tokens(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete tokens that were over before a moment: until then they tell whose commands were."""
+    return connection.execute(
+        text(
+            """
+            DELETE FROM tokens t USING (
+                SELECT token FROM tokens
+                WHERE least(revoked_at, expires_at) < :before LIMIT :limit
+            ) old
+            WHERE t.token = old.token
+            """
+        ),
+        {"before": before, "limit": limit},
+    ).rowcount
+
+
 def prune_journal(connection: Connection, before: datetime, limit: int) -> int:
     """Delete entries of before a moment, whose command is gone; returns how many."""
     return connection.execute(

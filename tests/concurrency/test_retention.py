@@ -60,6 +60,27 @@ def test_nothing_is_pruned_that_is_kept_for_ever(old: Layby) -> None:
     assert Pruning(old.engine, Keep()).prune() == 0
 
 
+def test_token_is_forgotten_once_it_has_been_over_for_as_long_as_commands_are_kept(
+    people: Layby,
+) -> None:
+    ago, ahead = "now() - interval '91 days'", "now() + interval '91 days'"
+    ends = {
+        "expired": (ago, "NULL"),
+        "revoked": (ahead, ago),
+        "lives": (ahead, "NULL"),
+        "revoked today": (ahead, "now()"),
+    }
+    with people.engine.begin() as connection:
+        for token, (expires_at, revoked_at) in ends.items():
+            connection.exec_driver_sql(
+                "INSERT INTO tokens (account, token, secret_hash, role, made_by, expires_at, "
+                f"revoked_at) VALUES ('acme', '{token}', '', 'viewer', 'test', {expires_at}, "
+                f"{revoked_at})"
+            )
+    assert Pruning(people.engine, ALL).prune() == 2
+    assert people.rows("SELECT token FROM tokens ORDER BY 1") == [("lives",), ("revoked today",)]
+
+
 def test_what_is_done_is_pruned_with_all_that_belongs_to_it(old: Layby) -> None:
     before = old.rows("SELECT customer, place, kept FROM customers ORDER BY 1")
     assert Pruning(old.engine, ALL).prune() > 0
