@@ -72,6 +72,10 @@ class Task(Generic[T]):
     def done(self) -> bool:
         return not self.thread.is_alive()
 
+    @property
+    def stopped(self) -> bool:
+        return self._stopped.is_set() and not self._released.is_set()
+
     def _run(self, work: Callable[[], T]) -> None:
         try:
             self._value.append(work())
@@ -144,6 +148,13 @@ class Interleaving:
 
         until(waits, f"{task.name} waits for {for_.name}")
         return task
+
+    def until_done_or_waiting(self, task: Task[Any], *, for_: Task[Any]) -> None:
+        """Wait until a task has come to its end, or as far as another one's locks let it."""
+        until(
+            lambda: task.done or waits_for(self._engine, for_.pid),
+            f"{task.name} is done, or waits for {for_.name}",
+        )
 
     def _on_begin(self, _: Connection) -> None:
         if task := self._tasks.get(threading.current_thread()):

@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import pytest
 from harness import Layby
 from receivables.book import Invoice, book
-from stateful.by_the_day import Customer, Plan
+from stateful.plain.customer import Customer
+from stateful.plain.facts import record
+from stateful.plain.plan import on_days
+from stateful.plain.sending import settle, start
 
 from storage.audit import run_audit
 
-PLAN = Plan((-20, -10, -3, 1, 4, 9, 20), late=frozenset({3}))
+PLAN = on_days(-20, -10, -3, 1, 4, 9, 20, late=frozenset({3}))
 NINE, NOON = time(9), time(12)
 Fact = tuple[str, dict[str, Any]]
 
@@ -71,7 +74,7 @@ class Replay:
 
     def _plainly(self, plain: Customer, kind: str, fields: dict[str, Any]) -> None:
         if kind == "record":
-            plain.record(fields["fact"])
+            record(plain, fields["fact"])
         else:
             due = date.fromisoformat(fields["due_date"])
             plain.assign("dunning", PLAN, fields["reference"], due)
@@ -85,11 +88,11 @@ class Replay:
 
     def planned(self) -> list[Sent]:
         return sorted(
-            Sent(run.reference, step, at.date())
+            Sent(run.reference, line.step, line.at.date())
             for plain in self.plain.values()
             for run in plain.runs
-            for step, state, at in run.ledger
-            if state == "sent"
+            for line in run.ledger
+            if line.state == "sent"
         )
 
 
@@ -117,9 +120,9 @@ def _fact(one: Invoice, fact: str, **of: Any) -> Fact:
 def _deliver(plain: Customer) -> None:
     """All that is due goes out, and what that makes due."""
     while any(run.due and run.due <= plain.now for run in plain.live):
-        plain.start()
+        start(plain)
         for run in [run for run in plain.runs if run.started]:
-            plain.settle(run, "accepted")
+            settle(plain, run, "accepted")
 
 
 def replayed(layby: Layby, invoices: list[Invoice]) -> None:

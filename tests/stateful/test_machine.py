@@ -3,29 +3,12 @@
 import pytest
 from concurrency.parts import FakeClock
 from harness import Layby
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from stateful.machine import AT_ONCE, JourneyMachine
 
 from scheduler import ticks
 from workers import bulk, resolving
-
-DATABASE_IS_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-"""A step is a dozen statements on a real server; and it is the rules that draw the data."""
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    clock = FakeClock()
-    monkeypatch.setattr(ticks, "machine_seconds", clock)
-    return clock
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four customers are several chunks of bulk work."""
-    monkeypatch.setattr(bulk, "CHUNK", AT_ONCE)
-    monkeypatch.setattr(resolving, "LOOKED_AT_ONCE", AT_ONCE)
 
 
 def run(layby: Layby, clock: FakeClock, *, examples: int, steps: int) -> None:

@@ -1,0 +1,186 @@
+"""A customer, what was recorded of it, and what stands and holds: docs/facts.md."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from stateful.plain.owed import Owed
+from stateful.plain.plan import Plan, Step
+from stateful.plain.run import Run
+from stateful.plain.words import Words
+
+
+@dataclass(eq=False)
+class Mark:
+    """What stands: disputed, promised, replied or late; of a reference, or of all."""
+
+    kind: str
+    reference: str | None
+    until: datetime | None = None
+    amount: Decimal | None = None
+
+
+class Came(NamedTuple):
+    """What the outcome says."""
+
+    state: str = "applied"
+    cancelled: int = 0
+    started: int = 0
+
+
+REFUSED = Came("refused")
+
+
+@dataclass
+class Customer:
+    """Time only goes forward."""
+
+    now: datetime
+    name: str = ""
+    zone: ZoneInfo = ZoneInfo("UTC")  # noqa: RUF009 - it never changes
+    at: dict[str, str] = field(default_factory=lambda: {"email": "a@example.org"})
+    """Its address and number, by channel."""
+    words: Words = field(default_factory=Words)
+    """The account's."""
+    active: bool = True
+    paused: bool = False
+    runs: list[Run] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    owed: Owed = field(default_factory=Owed)
+
+    @property
+    def live(self) -> list[Run]:
+        return [run for run in self.runs if run.end is None]
+
+    @property
+    def status(self) -> str:
+        kinds = [mark.kind for mark in self.marks]
+        return next((k for k in ("disputed", "promised", "late") if k in kinds), "on_track")
+
+    def of(self, reference: str | None) -> list[Run]:
+        return [run for run in self.live if reference in (None, run.reference)]
+
+    # Schedules.
+
+    def assign(
+        self, schedule: str, plan: Plan, reference: str, due: date, version: int = 1
+    ) -> Came:
+        if not self.active or (plan.ends and reference and self.owed.settled(reference)):
+            return REFUSED
+        if any((run.schedule, run.reference) == (schedule, reference) for run in self.live):
+            return REFUSED
+        if not self.any_way(schedule, plan.steps):
+            return REFUSED
+        run = Run(schedule, plan, version, reference, due, self.zone)
+        self.runs.append(run)
+        run.held = self.holds(run)
+        if not run.held:
+            run.schedule_it()
+        return Came()
+
+    def remove(self, schedule: str, reference: str | None) -> Came:
+        runs = [run for run in self.of(reference) if run.schedule == schedule]
+        return self.end(runs, "removed") if self.active and runs else REFUSED
+
+    def way_open(self, schedule: str, channel: str) -> bool:
+        """Nobody has said a word against it."""
+        return not self.words.forbid(self.name, self.at, channel, schedule)
+
+    def any_way(self, schedule: str, steps: Sequence[Step]) -> bool:
+        return any(self.way_open(schedule, channel) for step in steps for channel in step.ways)
+
+    # The customer itself.
+
+    def pause(self) -> Came:
+        if not self.active:
+            return REFUSED
+        opened = sum(run.started for run in self.runs)
+        self.paused = True
+        return Came("applied", self.hold_and_release(), opened)
+
+    def resume(self, hold: str = "paused", reference: str | None = None) -> Came:
+        if not self.active:
+            return REFUSED
+        if hold == "paused":
+            self.paused = False
+        else:
+            self.unmark({"replied"}, reference)
+        self.hold_and_release()
+        return Came()
+
+    def move_to_directory(self) -> Came:
+        opened = sum(run.started for run in self.runs)
+        if not self.active:
+            return Came("applied", 0, opened)
+        came = self.end(self.live, "moved")
+        self.marks.clear()
+        self.paused = self.active = False
+        return came._replace(started=opened)
+
+    def reactivate(self) -> Came:
+        if self.active:
+            return REFUSED
+        self.active = True
+        return Came()
+
+    def go_on(self, now: datetime) -> None:
+        """Time passes; promises may be broken by it."""
+        self.now = now
+        for mark in [one for one in self.marks if one.until and one.until <= now]:
+            self.marks.remove(mark)
+            all_live: list[str | None] = [run.reference for run in self.live]
+            named = [mark.reference] if mark.reference is not None else all_live or [None]
+            for reference in named:
+                self.mark(Mark("late", reference))
+        self.hold_and_release()
+
+    # What stands, and what follows.
+
+    def mark(self, mark: Mark) -> None:
+        self.unmark_exactly(mark.kind, mark.reference)
+        self.marks.append(mark)
+
+    def unmark_exactly(self, kind: str, reference: str | None) -> None:
+        self.marks = [one for one in self.marks if (one.kind, one.reference) != (kind, reference)]
+
+    def unmark(self, kinds: set[str], reference: str | None) -> None:
+        """Without a reference, of all."""
+        self.marks = [
+            one
+            for one in self.marks
+            if one.kind not in kinds or reference not in (None, one.reference)
+        ]
+
+    def holds(self, run: Run) -> bool:
+        return self.paused or any(
+            mark.kind in run.plan.holds and mark.reference in (None, run.reference)
+            for mark in self.marks
+        )
+
+    def hold_and_release(self) -> int:
+        """Returns how many pending sends were taken out."""
+        taken = 0
+        for run in self.live:
+            held = self.holds(run)
+            if held and run.pending:
+                run.unschedule()
+                taken += 1
+            if run.held and not held and not run.started:
+                run.schedule_it()
+            run.held = held
+        return taken
+
+    def end(self, runs: list[Run], reason: str) -> Came:
+        opened = sum(run.started for run in runs)
+        for run in runs:
+            if not run.started:
+                run.write("cancelled", reason, self.now)
+            run.unschedule()
+            run.end, run.held = reason, False
+        return Came("applied", len(runs) - opened, opened)
+
+    def utc(self, local: datetime) -> datetime:
+        return local.replace(tzinfo=self.zone).astimezone(UTC)
