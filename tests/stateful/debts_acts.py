@@ -162,14 +162,16 @@ SENDS = st.one_of(
     _act("rescue"),
 )
 ACTS = st.one_of(
-    *[_act("command", name=names, command=COMMANDS)] * 4,
+    *[_act("command", name=names, command=COMMANDS)] * 3,
     *[_act("command_holds", name=names, command=COMMANDS, meanwhile=SENDS)] * 2,
     *[_act("command_waits", name=names, command=COMMANDS, for_=SENDS)] * 2,
-    *[_act("start", channel=channels)] * 4,
-    *[_act("settle", which=some, with_=ANSWERS)] * 4,
-    *[_act("travel", hours=st.sampled_from([1, 12, 24, 24, 24, 49]))] * 4,
+    *[_act("while_it_is_out", which=some, command=MOVING, with_=ANSWERS)] * 3,
+    *[_act("while_it_is_out", which=some, command=COMMANDS, with_=ANSWERS)] * 2,
+    *[_act("start", channel=channels)] * 3,
+    *[_act("settle", which=some, with_=ANSWERS)] * 3,
+    *[_act("travel_to_what_is_next", late_hours=st.sampled_from([0, 0, 25, 49]))] * 3,
+    _act("travel", hours=st.sampled_from([1, 24])),
     *[_act("release", name=names)] * 2,
-    _act("move_what_is_under_way", which=some, fact=st.one_of(PARTS, INVOICES)),
     _act("edit", schedule=schedules, which=some, name=names),
     _act("edit", schedule=schedules, which=some, name=names),
     _act(

@@ -79,7 +79,7 @@ class DebtMachine(RuleBasedStateMachine):
                 profile["phone"] = at["sms"]
             layby.must("add_customer", customers=[name], profile=profile, place="active")
             self.plain.add(name, zone, at)
-        for schedule, reference in (("bill", "r1"), ("bill", "r2"), ("texts", "r1")):
+        for schedule, reference in (("bill", "r1"), ("bill", "r2"), ("soft", "r2")):
             fields = {"schedule": schedule, "reference": reference, "due_date": 1}
             self.command_of_all("assign_schedule", fields)
         self.travel(25)
@@ -127,15 +127,30 @@ class DebtMachine(RuleBasedStateMachine):
         came = self.layby.send(kind, **{TO[channel]: at}, **scope, **fields)
         self._same(came, self.plain.apply_to_recipient(kind, channel, at, **scope))
 
-    def move_what_is_under_way(self, which: int, fact: dict[str, Any]) -> None:
-        """What a run counts from, while a send of it is out."""
+    def while_it_is_out(self, which: int, command: Command, with_: Answer) -> None:
+        """A command for whom something is in progress, and about that; then the answer comes."""
+        if not self._started():
+            self.travel_to_what_is_next(0)
+            for channel in Channel:
+                self.start(channel)
         if out := self._started():
-            run = self._run(out[which % len(out)])
-            fact = {**fact, "reference": run.reference}
-            self.command(self.plain.whose(run).name, ("record", {"fact": fact}))
+            one = self.attempts[out[which % len(out)].send][0]
+            run = self._run(one)
+            kind, fields = command
+            self.command(self.plain.whose(run).name, (kind, _about(run, fields)))
+            answer(self.layby.engine, [one], with_)
+            self._settled([one], with_)
+
+    def travel_to_what_is_next(self, late_hours: int) -> None:
+        runs = [run for who in self.plain.customers.values() for run in who.live]
+        if due := [run.due for run in runs if run.due]:
+            self._travel(max(min(due) - self.layby.now, timedelta()) + timedelta(hours=late_hours))
 
     def travel(self, hours: int) -> None:
-        self.layby.travel(timedelta(hours=hours))
+        self._travel(timedelta(hours=hours))
+
+    def _travel(self, by: timedelta) -> None:
+        self.layby.travel(by)
         self.plain.go_on(self.layby.now)
 
     # Sends.
@@ -209,7 +224,8 @@ class DebtMachine(RuleBasedStateMachine):
             )
         if act == "rescue":
             return Sending(self._rescue, lambda: self._settled(out, Answer.UNKNOWN))
-        chosen = [out[of["which"] % len(out)]] if out else []
+        # A worker answers by what it read when it began, and not by what was moved since.
+        chosen = [self.attempts[out[of["which"] % len(out)].send][0]] if out else []
         return Sending(
             lambda: answer(engine, chosen, of["with_"]),
             lambda: self._settled(chosen, of["with_"]),
@@ -290,3 +306,11 @@ class DebtMachine(RuleBasedStateMachine):
         with self.layby.engine.connect() as connection:
             found = [r for r in run_audit(connection, self.account) if r.found]
         assert [(one.check.name, one.violations) for one in found] == []
+
+
+def _about(run: Run, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a command, of this run where they say of what."""
+    about = {"reference": run.reference, "schedule": run.schedule}
+    if isinstance(fact := fields.get("fact"), dict):
+        return {"fact": _about(run, fact)}
+    return fields | {key: of for key, of in about.items() if key in fields}
