@@ -9,7 +9,7 @@ from domain.message import Answer, Channel
 
 BILL = {
     "first": Step("first", 0),
-    "second": Step("second", 2, status="late"),
+    "second": Step("second", 2, "sms", fallback="email", status="late"),
     "third": Step("third", 5),
 }
 VERSIONS = {
@@ -31,7 +31,7 @@ VERSIONS = {
     "soft": (
         Plan(
             (
-                Step("ask", 1),
+                Step("ask", 1, late_after_days=1, when_late="reanchor"),
                 Step("again", 3, "sms", "email", late_after_days=1, when_late="reanchor"),
                 Step("thank", 5, status="on_track"),
             ),
@@ -67,6 +67,8 @@ channels = st.sampled_from(list(Channel))
 days = st.integers(-1, 4)
 amounts = st.sampled_from(["40", "60.00", "100"])
 some = st.integers(0, 99)
+LATE = st.sampled_from([0, 0, 25, 49])
+"""Hours."""
 
 Fields = dict[str, Any]
 
@@ -138,6 +140,12 @@ COMMANDS = st.one_of(
     _command("pause", _fields()),
     *[_command("resume", _fields())] * 2,
 )
+HOLDING = st.one_of(
+    _command("pause", _fields()),
+    _command("record", _fields(fact=_fact("dispute", reference=references))),
+    _command("record", _fields(fact=_fact("promise", ABOUT, until=days))),
+)
+AGAIN = st.sampled_from([Answer.TEMPORARY, Answer.NOT_HANDED_OVER])
 RECIPIENTS = st.sampled_from(
     sorted({(channel, at) for _, where in PEOPLE.values() for channel, at in where.items()})
 )
@@ -165,11 +173,13 @@ ACTS = st.one_of(
     *[_act("command", name=names, command=COMMANDS)] * 3,
     *[_act("command_holds", name=names, command=COMMANDS, meanwhile=SENDS)] * 2,
     *[_act("command_waits", name=names, command=COMMANDS, for_=SENDS)] * 2,
-    *[_act("while_it_is_out", which=some, command=MOVING, with_=ANSWERS)] * 3,
-    *[_act("while_it_is_out", which=some, command=COMMANDS, with_=ANSWERS)] * 2,
+    *[_act("while_it_is_out", which=some, command=MOVING, with_=ANSWERS, late_hours=LATE)] * 3,
+    *[_act("while_it_is_out", which=some, command=COMMANDS, with_=ANSWERS, late_hours=LATE)] * 2,
+    _act("while_it_is_out", which=some, command=HOLDING, with_=AGAIN, late_hours=LATE),
+    _act("break_a_promise", name=names, fact=_fact("promise", AMOUNT, until=st.just(0))),
     *[_act("start", channel=channels)] * 3,
     *[_act("settle", which=some, with_=ANSWERS)] * 3,
-    *[_act("travel_to_what_is_next", late_hours=st.sampled_from([0, 0, 25, 49]))] * 3,
+    *[_act("travel_to_what_is_next", late_hours=LATE)] * 3,
     _act("travel", hours=st.sampled_from([1, 24])),
     *[_act("release", name=names)] * 2,
     _act("edit", schedule=schedules, which=some, name=names),

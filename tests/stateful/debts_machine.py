@@ -127,10 +127,10 @@ class DebtMachine(RuleBasedStateMachine):
         came = self.layby.send(kind, **{TO[channel]: at}, **scope, **fields)
         self._same(came, self.plain.apply_to_recipient(kind, channel, at, **scope))
 
-    def while_it_is_out(self, which: int, command: Command, with_: Answer) -> None:
+    def while_it_is_out(self, which: int, command: Command, with_: Answer, late_hours: int) -> None:
         """A command for whom something is in progress, and about that; then the answer comes."""
         if not self._started():
-            self.travel_to_what_is_next(0)
+            self.travel_to_what_is_next(late_hours)
             for channel in Channel:
                 self.start(channel)
         if out := self._started():
@@ -140,6 +140,11 @@ class DebtMachine(RuleBasedStateMachine):
             self.command(self.plain.whose(run).name, (kind, _about(run, fields)))
             answer(self.layby.engine, [one], with_)
             self._settled([one], with_)
+
+    def break_a_promise(self, name: str, fact: dict[str, Any]) -> None:
+        """For all that is owed; the next day is over, wherever the customer is."""
+        self.command(name, ("record", {"fact": fact}))
+        self.travel(25)
 
     def travel_to_what_is_next(self, late_hours: int) -> None:
         runs = [run for who in self.plain.customers.values() for run in who.live]
