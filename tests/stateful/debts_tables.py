@@ -9,7 +9,7 @@ from stateful.plain.words import Word
 
 RUNS = """
     SELECT e.enrolment, e.customer, e.schedule, e.version, e.reference, e.step,
-           e.held IS NOT NULL, e.end_reason, p.planned_at, p.due_at, p.channel,
+           e.held IS NOT NULL, e.end_reason, p.planned_at, p.due_at, p.channel, p.fallback,
            r.send, r.channel, coalesce(p.attempts, r.attempts),
            ARRAY(SELECT jsonb_build_array(s.step, s.state, s.rule, s.send) FROM sends s
                  WHERE s.account = e.account AND s.enrolment = e.enrolment ORDER BY s.step)
@@ -37,6 +37,7 @@ def runs_plainly(keyed: dict[int, Run | None], account: Account) -> dict[int, tu
         enrolment: (
             *(account.whose(run).name, run.schedule, run.version, run.reference, run.number),
             *(run.held, run.end, run.pending, run.due, run.channel if run.pending else None),
+            run.fallback if run.pending else None,
             *(run.send, run.channel if run.started else None),
             run.attempts if run.pending or run.started else None,
             sorted((line.step, line.state, line.rule, line.send) for line in run.ledger),

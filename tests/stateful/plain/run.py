@@ -38,6 +38,8 @@ class Run:
     pending: datetime | None = None
     due: datetime | None = None
     channel: str | None = None
+    fallback: str | None = None
+    """Which rule closed the way that is its own."""
     attempts: int = 0
     started: bool = False
     send: int | None = None
@@ -66,13 +68,14 @@ class Run:
 
     def schedule_it(self) -> None:
         self.pending = self.due = self.moment(self.number)
-        self.channel = self.step.channel
+        self.channel, self.fallback = self.step.channel, None
         self.attempts = 0
 
     def schedule_again(self, channel: str, attempts: int) -> None:
         """At another moment, by the way that it goes by now."""
+        fallback = self.fallback
         self.schedule_it()
-        self.channel, self.attempts = channel, attempts
+        self.channel, self.fallback, self.attempts = channel, fallback, attempts
 
     def unschedule(self) -> None:
         self.pending = self.due = None

@@ -20,7 +20,7 @@ def _start(who: Customer, run: Run, channel: str) -> bool:
     closed = _closed(who, run, channel)
     late = who.now - run.pending > run.step.late_after_days * DAY
     if closed and channel == run.step.channel and run.step.fallback:
-        run.channel = run.step.fallback
+        run.channel, run.fallback = run.step.fallback, closed
     elif closed or (late and run.step.when_late == "skip"):
         run.over("skipped", closed or "in_time", who.now)
     else:
