@@ -5,10 +5,17 @@ from concurrency.parts import FakeClock
 from harness import Layby
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
+from stateful.conftest import DATABASE_IS_SLOW
 from stateful.machine import AT_ONCE, JourneyMachine
 
-from scheduler import ticks
 from workers import bulk, resolving
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four customers are several chunks of bulk work."""
+    monkeypatch.setattr(bulk, "CHUNK", AT_ONCE)
+    monkeypatch.setattr(resolving, "LOOKED_AT_ONCE", AT_ONCE)
 
 
 def run(layby: Layby, clock: FakeClock, *, examples: int, steps: int) -> None:
