@@ -53,7 +53,7 @@ class Turn:
         return self._desk.hand_over(messages, deadline, self._account)
 
 
-THREADS = 4
+THREADS = 3
 """Of each queue in each process; a queue's threads serve no other, and wait for no other."""
 
 
