@@ -121,6 +121,18 @@ class Recorded(NamedTuple):
     customer: str | None = None
 
 
+def _one_at_a_time(connection: Connection, account: str) -> None:
+    """Be the one who writes an account's suppressions until the end of this transaction.
+
+    A transaction applies several commands, and customers share addresses: two that record the same
+    ones in another order would wait for each other. After the customers, before the counters.
+    """
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended('suppressions of ' || :account, 0))"),
+        {"account": account},
+    )
+
+
 def record(
     connection: Connection,
     account: str,
@@ -136,11 +148,11 @@ def record(
     """Record them; what is recorded already keeps who said so first, and the latest order."""
     if not recorded:
         return
-    # Once each, customers may share an address; and in the order of the key, or two transactions
-    # could wait for each other.
+    # Once each: customers may share an address.
     once = {(one.target.name, one.target.aim, one.channel): one for one in reversed(recorded)}
     ordered = [once[key] for key in sorted(once)]
     targets, channels, customers = zip(*ordered, strict=True)
+    _one_at_a_time(connection, account)
     connection.execute(
         text(
             """
@@ -188,6 +200,7 @@ def carry_over(connection: Connection, account: str, reaches: Iterable[Reach]) -
     if not pairs:
         return
     targets, aims, channels, customers = zip(*pairs, strict=True)
+    _one_at_a_time(connection, account)
     connection.execute(
         text(
             """
@@ -262,6 +275,7 @@ def lift(connection: Connection, account: str, lifted: Iterable[Standing]) -> No
     ordered = sorted(set(lifted))
     if not ordered:
         return
+    _one_at_a_time(connection, account)
     connection.execute(
         text(
             """
