@@ -3,21 +3,32 @@
 Blocks and opt-outs of customers meet each part of a reminder in test_silence_pairs.py.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import pytest
-from concurrency.interleave import Interleaving, errors_by_state, planted
+from concurrency.interleave import (
+    Interleaving,
+    Task,
+    backend,
+    errors_by_state,
+    planted,
+    until,
+    waits_for,
+)
 from concurrency.invariants import broken
 from concurrency.parts import apply_for, start
 from harness import Layby
 from sqlalchemy import event
 
-from storage.database import Engine
+from storage.database import Connection, Engine
 from workers.bulk import apply_bulk
 from workers.resolving import resolve, resolve_some
 
 SAYS = "INSERT INTO suppressions"
+WRITES = "SELECT pg_advisory_xact_lock(hashtextextended('suppressions of ' || %(account)s, 0))"
+"""What comes before the first suppression that a transaction writes."""
 READS = "LATERAL (SELECT * FROM customers c"
 CONSENT = {"source": "START", "at": "2026-01-05T08:00:00Z"}
 
@@ -137,6 +148,34 @@ def test_two_customers_of_one_address_are_silenced_at_once(
     assert broken(layby.engine) == {}
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_two_that_say_two_things_of_one_number_in_another_order_do_not_deadlock(
+    people: Layby, between: Interleaving, *, alone: bool
+) -> None:
+    """Planted: an account's suppressions are written by several transactions at once."""
+    for customer, kinds in {"ann": ("block", "opt_out"), "bob": ("opt_out", "block")}.items():
+        for kind in kinds:
+            people.accept(kind, customers=[customer])
+    first, met = threading.current_thread(), []
+
+    def meet(connection: Connection, _: object, statement: str, *__: object) -> None:
+        if threading.current_thread() is first and SAYS in statement:
+            met.append(backend(connection))
+            if len(met) == len(("block", "opt_out")):  # before the second
+                other.append(between.run(lambda: apply_for(people, "bob")))
+                until(lambda: waits_for(people.engine, met[0]), "the other waits")
+
+    other: list[Task[None]] = []
+    bug = nullcontext() if alone else planted(people.engine, WRITES, "SELECT %(account)s")
+    event.listen(people.engine, "before_cursor_execute", meet)
+    with bug, errors_by_state(people.engine) as errors:
+        apply_for(people, "ann")
+        other[0].result()
+    event.remove(people.engine, "before_cursor_execute", meet)
+    assert errors == ({} if alone else {"40P01": 1})
+    assert broken(people.engine) == {}
+
+
 @pytest.mark.parametrize("as_read", [True, False])
 def test_stop_said_again_while_consent_is_applied_stands(people: Layby, *, as_read: bool) -> None:
     """Lifted is what was read. Planted: whatever is there."""
@@ -145,7 +184,7 @@ def test_stop_said_again_while_consent_is_applied_stands(people: Layby, *, as_re
     again = people.accept("opt_out", number="+80012345678")
     right = "AND s.order_at = CAST(l.order_at AS timestamptz)"
     bug = nullcontext() if as_read else planted(people.engine, right, "")
-    with bug, just_before(people.engine, "DELETE FROM suppressions", lambda: record(people, again)):
+    with bug, just_before(people.engine, WRITES, lambda: record(people, again)):
         apply_for(people, "ann")
     stands = people.one("SELECT count(*) FROM suppressions WHERE aim = 'number'")
     assert stands == (1 if as_read else 0)
