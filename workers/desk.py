@@ -127,13 +127,12 @@ class Desk:
 
         So all are open at once, and an adapter that need not wait costs no task for each message.
         """
-        first = next(left, None)
-        if first is None:
-            return
-        self._carry(batch, left, deadline)
-        await self._one(*first, deadline, batch)
-        for send, message in left:
-            await self._one(send, message, deadline, batch)
+        one = next(left, None)
+        if one is not None:
+            self._carry(batch, left, deadline)
+        while one is not None:
+            await self._one(*one, deadline, batch)
+            one = next(left, None)
 
     async def _one(self, send: int, message: Message, deadline: Deadline, batch: "_Batch") -> None:
         try:
