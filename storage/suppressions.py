@@ -121,7 +121,7 @@ class Recorded(NamedTuple):
     customer: str | None = None
 
 
-def _one_at_a_time(connection: Connection, account: str) -> None:
+def hold(connection: Connection, account: str) -> None:
     """Be the one who writes an account's suppressions until the end of this transaction.
 
     A transaction applies several commands, and customers share addresses: two that record the same
@@ -152,7 +152,7 @@ def record(
     once = {(one.target.name, one.target.aim, one.channel): one for one in reversed(recorded)}
     ordered = [once[key] for key in sorted(once)]
     targets, channels, customers = zip(*ordered, strict=True)
-    _one_at_a_time(connection, account)
+    hold(connection, account)
     connection.execute(
         text(
             """
@@ -188,7 +188,8 @@ def record(
 def carry_over(connection: Connection, account: str, reaches: Iterable[Reach]) -> None:
     """Record of the address and number that customers have now what stands against them as such.
 
-    For those who are about to lose both: whoever comes back with them stays silenced.
+    For those who are about to lose both, one after another by their names: whoever comes back with
+    them stays silenced. Not of what another customer has too, who may have consented since.
     """
     pairs = sorted(
         (target.name, target.aim.value, channel.value, one.customer)
@@ -200,7 +201,7 @@ def carry_over(connection: Connection, account: str, reaches: Iterable[Reach]) -
     if not pairs:
         return
     targets, aims, channels, customers = zip(*pairs, strict=True)
-    _one_at_a_time(connection, account)
+    hold(connection, account)
     connection.execute(
         text(
             """
@@ -215,7 +216,19 @@ def carry_over(connection: Connection, account: str, reaches: Iterable[Reach]) -
                  AS to_ (target, aim, channel, customer),
             LATERAL (SELECT * FROM suppressions s
                      WHERE s.account = :account AND s.target = to_.customer
-                       AND s.aim = 'customer' AND s.channel = to_.channel OFFSET 0) s
+                       AND s.aim = 'customer' AND s.channel = to_.channel OFFSET 0) s,
+            LATERAL (SELECT lower(email COLLATE "C") AS email, phone FROM customers c
+                     WHERE c.account = :account AND c.customer = to_.customer OFFSET 0) c
+            WHERE NOT EXISTS (
+                SELECT 1 FROM customers o
+                WHERE o.account = :account AND to_.aim = 'address'
+                  AND o.email IS NOT NULL AND lower(o.email COLLATE "C") = c.email
+                  AND (o.customer > to_.customer OR o.customer <> ALL(CAST(:going AS text[]))))
+              AND NOT EXISTS (
+                SELECT 1 FROM customers o
+                WHERE o.account = :account AND to_.aim = 'number'
+                  AND o.phone IS NOT NULL AND o.phone = c.phone
+                  AND (o.customer > to_.customer OR o.customer <> ALL(CAST(:going AS text[]))))
             ON CONFLICT (account, target, aim, channel, schedule, kind) DO NOTHING
             """
         ),
@@ -225,6 +238,7 @@ def carry_over(connection: Connection, account: str, reaches: Iterable[Reach]) -
             "aims": texts(aims),
             "channels": texts(channels),
             "customers": texts(customers),
+            "going": sorted(set(customers)),
         },
     )
 
@@ -275,7 +289,7 @@ def lift(connection: Connection, account: str, lifted: Iterable[Standing]) -> No
     ordered = sorted(set(lifted))
     if not ordered:
         return
-    _one_at_a_time(connection, account)
+    hold(connection, account)
     connection.execute(
         text(
             """

@@ -66,6 +66,7 @@ def hold(work: Work) -> None:
     """Before the outcome is written: hold what is to be erased with what is to be finished."""
     if work.erased:
         seqs = {line.seq for line in work.lines}
+        suppressions.hold(work.connection, work.account.account)
         erasure.hold_commands(work.connection, work.account.account, work.erased, seqs)
 
 

@@ -356,8 +356,17 @@ class Model:
     def purge(self, name: str) -> Line:
         if self.people[name].kept:
             return Line("refused")
+        against = [
+            list(self._against(name, kind, channel))
+            for kind in ("blocked", "opted_out")
+            for channel in ("email", "sms")
+        ]
         del self.people[name]
         self.silenced.pop(name, None)
+        for own, *theirs in against:
+            others = [one for one in self.people.values() if own.channel == "email" or one.phone]
+            for one in theirs if own in self.said and not others else ():
+                self.said.setdefault(one, (self.said[own][0], name))
         return Line("applied")
 
     def pause(self, name: str) -> Line:

@@ -218,6 +218,24 @@ def test_silence_survives_erasure_and_re_import(layby: Layby, kind: str) -> None
     layby.must("assign_schedule", customers=["again-2"], schedule="email")
 
 
+@pytest.mark.parametrize("kind", ["redact", "purge"])
+def test_erasure_silences_nobody_else_of_the_address_who_has_consented(
+    layby: Layby, kind: str
+) -> None:
+    layby.set_up()
+    layby.add("ann", "eve", email="Family@example.org")
+    layby.must("activate", customers=["eve"])
+    if kind == "redact":
+        layby.must("activate", customers=["ann"])
+        layby.must("move_to_directory", customers=["ann"])
+    layby.must("opt_out", customers=["ann"])
+    layby.must("opt_in", customers=["eve"], consent=CONSENT)
+    layby.must(kind, customers=["ann"])
+    layby.must("assign_schedule", customers=["eve"], schedule="dunning")
+    layby.deliver()
+    assert layby.ledger("eve") == [(0, "sent", "accepted")]
+
+
 def test_block_of_an_address_is_not_kept_in_plain_words_once_it_is_over(layby: Layby) -> None:
     """Whether anybody has it or not."""
     layby.set_up()
