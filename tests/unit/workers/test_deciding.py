@@ -1,6 +1,7 @@
 """Sends that are decided on together: only those between which no rule can tell a difference."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -85,6 +86,9 @@ SCHEDULES = {
     for name, version, zone in (("late", 1, None), ("late", 2, "Asia/Tokyo"), ("later", 1, "UTC"))
 }
 OPTED_OUT = Suppression(SuppressionKind.OPTED_OUT, Aim.CUSTOMER, Channel.EMAIL, "")
+RULES = ["{}", '{"collector": true}', '{"stricter_law": true}']
+AGAINST: list[dict[str, list[Suppression]]] = [{}, {"ann": [OPTED_OUT]}]
+DUES = [DUE, DUE._replace(command_waits=True), PUT_OFF]
 # What is counted is each customer's own, and not asked of these; a recipient is there or is not.
 OF_EACH = {"recipient": "", "reference": "", "messages": 0, "recent": ()}
 
@@ -104,20 +108,16 @@ def facts_of(asked: Asking, due: Due) -> Facts:
 
 
 @pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("rules", ["{}", '{"collector": true}', '{"stricter_law": true}'])
-@pytest.mark.parametrize("against", [{}, {"ann": [OPTED_OUT]}], ids=["none", "some"])
-@pytest.mark.parametrize("due", [DUE, DUE._replace(command_waits=True), PUT_OFF])
-def test_sends_with_other_facts_are_not_alike(
-    field: str, rules: str, against: dict[str, list[Suppression]], due: Due
-) -> None:
-    other = (
-        due._replace(held=due.held._replace(**{field: OTHERWISE[field]}))
-        if field in Held._fields
-        else due._replace(**{field: OTHERWISE[field]})
-    )
-    asked = asking(rules, against)
-    if facts_of(asked, due) != facts_of(asked, other):
-        assert asked.alike(due) != asked.alike(other)
+def test_sends_with_other_facts_are_not_alike(field: str) -> None:
+    for rules, against, due in product(RULES, AGAINST, DUES):
+        other = (
+            due._replace(held=due.held._replace(**{field: OTHERWISE[field]}))
+            if field in Held._fields
+            else due._replace(**{field: OTHERWISE[field]})
+        )
+        asked = asking(rules, against)
+        if facts_of(asked, due) != facts_of(asked, other):
+            assert asked.alike(due) != asked.alike(other)
 
 
 def test_customers_of_one_zone_and_hour_are_alike() -> None:
