@@ -5,20 +5,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
-import psycopg
 import pytest
 import redis
+from databases import Database, Databases
 from harness import Layby
-from sqlalchemy import make_url
 from warm import WarmLayby
 
 from config.settings import read_settings
 from ops.installation import open_servers
 from ops.servers import Servers
-from storage.database import Engine, connect
-from storage.migrate import migrate
+from storage.database import Engine
 from workers.broker import connect_redis
 
 
@@ -40,30 +37,34 @@ def servers() -> Iterator[Servers]:
 
 
 @pytest.fixture(scope="session")
-def template(servers: Servers) -> str:
+def databases(servers: Servers) -> Iterator[Databases]:
+    databases = Databases(servers.database_url)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+def template(databases: Databases) -> str:
     """A migrated database that each test's own is copied from."""
-    name = f"template_{uuid4().hex[:8]}"
-    _administer(servers, f"CREATE DATABASE {name}")
-    engine = connect(_url(servers, name))
-    migrate(engine)
-    engine.dispose()
-    return name
+    return databases.migrated()
 
 
 @pytest.fixture
-def database_url(servers: Servers, template: str) -> Iterator[str]:
-    """A database of this test's own."""
-    name = f"test_{uuid4().hex[:12]}"
-    _administer(servers, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield _url(servers, name)
-    _administer(servers, f"DROP DATABASE {name} WITH (FORCE)")
+def database(databases: Databases, template: str) -> Iterator[Database]:
+    """Of one test alone."""
+    database = databases.take(template)
+    yield database
+    databases.give_back(database)
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = connect(database_url, connections=40)
-    yield engine
-    engine.dispose()
+def database_url(database: Database) -> str:
+    return database.url
+
+
+@pytest.fixture
+def engine(database: Database) -> Engine:
+    return database.engine()
 
 
 @pytest.fixture
@@ -88,13 +89,3 @@ def layby(engine: Engine, tmp_path: Path) -> Iterator[Layby]:
     """An account with customers' commands, deliveries and a clock, driven by the test."""
     with Layby(engine, tmp_path / "outbox") as driven:
         yield driven
-
-
-def _administer(servers: Servers, statement: str) -> None:
-    with psycopg.connect(servers.database_url, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
-
-
-def _url(servers: Servers, database: str) -> str:
-    url = make_url(servers.database_url).set(database=database)
-    return url.render_as_string(hide_password=False)
