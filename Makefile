@@ -7,7 +7,7 @@ READY := .venv/.ready
 demo: $(READY)
 	$(BIN)/layby demo
 
-# Tests start `layby` two hundred times: it is compiled once, whatever the surroundings say.
+# `layby` is compiled once and not at each of its starts, whatever the surroundings say.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(READY)
 	$(BIN)/pytest -n 4 --dist worksteal -m "not soak"

@@ -1,5 +1,6 @@
 """A process that can't outlive the tests, however they end."""
 
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -36,6 +37,9 @@ class Guarded:
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
 
     def wait(self, seconds: float | None = None) -> int:
         """Its exit status, once it has ended; the guard is sent home then."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from raw_redis import RawRedis
-from supervisor import Supervisor, on_path
+from supervisor import Start, Supervisor, on_path
 from warm import WarmLayby
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -38,8 +38,9 @@ class Stage:
             "LAYBY_SMS_URL": f"file://{folder / 'outbox'}",
         }
 
-    def supervisor(self) -> Supervisor:
-        return Supervisor(self.environ, self.folder)
+    def supervisor(self, start: Start | None = None) -> Supervisor:
+        """Of processes forked from one that has imported `layby`, or started otherwise."""
+        return Supervisor(self.environ, self.folder, start or self._warm.start)
 
     def layby(
         self, *words: str, typed: str | None = None, **settings: str | None

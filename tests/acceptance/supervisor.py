@@ -4,13 +4,11 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-from guarded import Guarded
+from typing import Protocol, Self
 
 from config.machine_time import Deadline
 
@@ -25,14 +23,33 @@ def read_procfile(text: str) -> dict[str, list[str]]:
     return {kind.strip(): shlex.split(command) for kind, command in named}
 
 
+class Process(Protocol):
+    """A running program."""
+
+    @property
+    def pid(self) -> int: ...
+    def send_signal(self, number: signal.Signals, /) -> None: ...
+    def wait(self, seconds: float | None = None, /) -> int: ...
+    def kill(self) -> int: ...
+
+
+class Start(Protocol):
+    """Runs a command in a folder, its output added to a file."""
+
+    def __call__(
+        self, command: Sequence[str], environ: Mapping[str, str], output: Path, folder: Path, /
+    ) -> Process: ...
+
+
 class Supervisor:
     """One process of each kind asked for; one that ends is started again, at once."""
 
-    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, environ: Mapping[str, str], folder: Path, start: Start) -> None:
         self._commands = read_procfile(PROCFILE.read_text(encoding="utf-8"))
         self._environ = environ
+        self._start = start
         self._folder = folder
-        self._running: dict[str, Guarded] = {}
+        self._running: dict[str, Process] = {}
         self._keepers: list[threading.Thread] = []
         self._changed = threading.Condition()
         self._away: set[str] = set()
@@ -58,7 +75,7 @@ class Supervisor:
         return self._process(kind).pid
 
     def send(self, kind: str, number: signal.Signals) -> None:
-        self._process(kind).process.send_signal(number)
+        self._process(kind).send_signal(number)
 
     @contextmanager
     def kept_away(self, kind: str) -> Iterator[None]:
@@ -77,7 +94,7 @@ class Supervisor:
         """End a process by a signal; inside the block it is gone, after it, started again."""
         with self.kept_away(kind):
             process = self._process(kind)
-            process.process.send_signal(number)
+            process.send_signal(number)
             with self._changed:
                 gone = self._changed.wait_for(
                     lambda: kind not in self._running, STOP_WITHIN_SECONDS
@@ -97,13 +114,13 @@ class Supervisor:
             running = list(self._running.values())
             self._changed.notify_all()
         for one in running:
-            one.process.send_signal(signal.SIGTERM)
-            one.process.send_signal(signal.SIGCONT)  # a frozen one has to wake up for it
+            one.send_signal(signal.SIGTERM)
+            one.send_signal(signal.SIGCONT)  # a frozen one has to wake up for it
         patience = Deadline.after(STOP_WITHIN_SECONDS)
         for keeper in self._keepers:
             keeper.join(max(0.1, patience.remaining_seconds))
         for one in running:
-            one.process.kill()
+            one.kill()
         for keeper in self._keepers:
             keeper.join()
 
@@ -118,7 +135,7 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def _process(self, kind: str) -> Guarded:
+    def _process(self, kind: str) -> Process:
         with self._changed:
             there = self._changed.wait_for(lambda: kind in self._running, STOP_WITHIN_SECONDS)
             assert there, f"no {kind} is running:\n{self.log(kind)}"
@@ -133,12 +150,12 @@ class Supervisor:
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: kind not in self._away or self._stopping)
 
-    def _spawn(self, kind: str) -> Guarded | None:
+    def _spawn(self, kind: str) -> Process | None:
         with self._changed:
             if self._stopping:
                 return None
             command, log = self._commands[kind.partition(".")[0]], self._log(kind)
-            process = self._running[kind] = Guarded(command, self._environ, log, self._folder)
+            process = self._running[kind] = self._start(command, self._environ, log, self._folder)
             self._changed.notify_all()
             return process
 

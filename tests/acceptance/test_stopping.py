@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from guarded import Guarded
 from mail_server import MailServer
 from patience import until
 from restartable import IMMEDIATE, RestartablePostgres
@@ -44,7 +45,8 @@ def test_delivery_told_to_stop_settles_all_that_it_has_handed_over(
 
 
 def test_every_process_told_to_stop_while_idle_ends_at_once_and_well(stage: Stage) -> None:
-    with stage.supervisor().start() as supervisor:
+    """The Procfile's own programs, each started anew."""
+    with stage.supervisor(Guarded).start() as supervisor:
         for kind in supervisor.kinds:
             until(lambda kind=kind: '"started"' in supervisor.log(kind), f"{kind} runs")
         deadline = Deadline.after(10)
