@@ -365,6 +365,19 @@ def test_schedule_that_heeds_no_holds_goes_on(layby: Layby) -> None:
     assert held(layby) == [("i-1", "disputed")]
 
 
+def test_upheld_dispute_ends_nothing_that_does_not_heed_it(layby: Layby) -> None:
+    layby.set_up(schedule={**BILL, "holds": ["promised"]})
+    layby.add("ann")
+    layby.must("activate", customers=["ann"])
+    assign(layby, "i-1")
+    fact(layby, "dispute", reference="i-1")
+    upheld = fact(layby, "dispute", reference="i-1", outcome="upheld")
+    assert upheld.cancelled == 0
+    assert layby.rows("SELECT reference, end_reason FROM enrolments") == [("i-1", None)]
+    assert layby.one("SELECT count(*) FROM pending") == 1
+    assert wrong(layby) == {}
+
+
 HOLDS: dict[str, tuple[tuple[str, dict[str, Any]], tuple[str, dict[str, Any]]]] = {
     "disputed": (
         ("record", {"fact": {"fact": "dispute"}}),

@@ -123,6 +123,20 @@ def test_a_run_of_which_nothing_is_left_ends(layby: Layby) -> None:
     sound(layby)
 
 
+def test_what_stands_holds_a_run_whose_newer_version_heeds_it_and_no_other(layby: Layby) -> None:
+    layby.set_up(schedule=schedule(step("a", 0), step("b", 2), holds=["promised"]))
+    layby.on_schedule("ann")
+    layby.must("record", customers=["ann"], fact={"fact": "dispute"})
+    assert layby.one("SELECT count(*) FROM pending") == 1
+    for holds in (["disputed"], ["promised"]):
+        moved(layby, schedule(step("a", 0), step("b", 3), holds=holds), "ann")
+        held = layby.rows("SELECT held FROM enrolments WHERE slot IS NOT NULL")
+        heeded = holds == ["disputed"]
+        assert held == [("disputed" if heeded else None,)]
+        assert layby.one("SELECT count(*) FROM pending") == (0 if heeded else 1)
+        sound(layby)
+
+
 def test_who_has_a_send_in_progress_stays_and_is_told_so(layby: Layby) -> None:
     """What becomes of it is not known: it could be sent again, or be lost."""
     on_first(layby, "ann", sent=0)
