@@ -33,12 +33,16 @@ DUE = date(2026, 1, 6)
 @pytest.fixture
 def ann(layby: Layby) -> Layby:
     """Ann owes two invoices, each on a schedule that counts from tomorrow."""
-    layby.set_up(schedule=BILL)
+    owes(layby, BILL, "i-1", "i-2")
+    return layby
+
+
+def owes(layby: Layby, schedule: dict[str, Any], *references: str) -> None:
+    layby.set_up(schedule=schedule)
     layby.add("ann")
     layby.must("activate", customers=["ann"])
-    for reference in ("i-1", "i-2"):
+    for reference in references:
         assign(layby, reference)
-    return layby
 
 
 def assign(layby: Layby, reference: str, due: date = DUE) -> Outcome:
@@ -354,10 +358,7 @@ def test_reply_waits_for_a_person(ann: Layby) -> None:
 
 
 def test_schedule_that_heeds_no_holds_goes_on(layby: Layby) -> None:
-    layby.set_up(schedule={**BILL, "holds": ["disputed"]})
-    layby.add("ann")
-    layby.must("activate", customers=["ann"])
-    assign(layby, "i-1")
+    owes(layby, {**BILL, "holds": ["disputed"]}, "i-1")
     fact(layby, "promise", until="2026-02-01")
     fact(layby, "interaction", direction="inbound")
     assert held(layby) == [("i-1", None)]
@@ -366,10 +367,7 @@ def test_schedule_that_heeds_no_holds_goes_on(layby: Layby) -> None:
 
 
 def test_upheld_dispute_ends_nothing_that_does_not_heed_it(layby: Layby) -> None:
-    layby.set_up(schedule={**BILL, "holds": ["promised"]})
-    layby.add("ann")
-    layby.must("activate", customers=["ann"])
-    assign(layby, "i-1")
+    owes(layby, {**BILL, "holds": ["promised"]}, "i-1")
     fact(layby, "dispute", reference="i-1")
     upheld = fact(layby, "dispute", reference="i-1", outcome="upheld")
     assert upheld.cancelled == 0
