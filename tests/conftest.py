@@ -16,6 +16,7 @@ from config.settings import read_settings
 from ops.installation import open_servers
 from ops.servers import Servers
 from storage.database import Engine
+from storage.migrate import migrate
 from workers.broker import connect_redis
 
 
@@ -44,9 +45,12 @@ def databases(servers: Servers) -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="session")
-def template(databases: Databases) -> str:
+def template(databases: Databases) -> Iterator[str]:
     """A migrated database that each test's own is copied from."""
-    return databases.migrated()
+    with databases.copy() as new:
+        migrate(new.shared)
+        new.shared.dispose()
+        yield new.name
 
 
 @pytest.fixture

@@ -5,16 +5,17 @@ with what PostgreSQL has cached for them. It goes, and a new copy is made, where
 from a new one: a changed schema, statistics, a size, or somebody who is still connected.
 """
 
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import uuid4
 
 import psycopg
+from patience import comes
 from psycopg import Connection, sql
 from sqlalchemy import QueuePool, make_url
 
 from storage.database import Engine, connect
-from storage.migrate import migrate
 from storage.tables import metadata
 
 _CONNECTIONS = 40
@@ -65,14 +66,14 @@ class Databases:
         self._spare: Database | None = None
         self._contents: dict[str, _Content] = {}
 
-    def migrated(self) -> str:
-        """A new template, with the schema and nothing else."""
-        name = f"template_{uuid4().hex[:8]}"
-        self._administer(f"CREATE DATABASE {name}")
-        engine = connect(self.url(name))
-        migrate(engine)
-        engine.dispose()
-        return name
+    @contextmanager
+    def copy(self, of: str = "template0") -> Iterator[Database]:
+        """Inside the block there is one; of a database without tables, if of no other."""
+        new = self._copy(of, "copy")
+        try:
+            yield new
+        finally:
+            self._drop(new)
 
     def take(self, template: str) -> Database:
         """One that is as the template is."""
@@ -81,13 +82,11 @@ class Databases:
             return spare
         if spare is not None:
             self._drop(spare)
-        name = f"test_{uuid4().hex[:12]}"
-        self._administer(f"CREATE DATABASE {name} TEMPLATE {template}")
-        url = self.url(name)
+        new = self._copy(template, "test")
         if template not in self._contents:
-            with psycopg.connect(url) as connection:
+            with psycopg.connect(new.url) as connection:
                 self._contents[template] = _content(connection)
-        return Database(template, name, url, connect(url, connections=_CONNECTIONS))
+        return new
 
     def give_back(self, database: Database) -> None:
         """When its test is over; it may have been dropped by then."""
@@ -118,6 +117,12 @@ class Databases:
         except psycopg.OperationalError:
             return False
         return True
+
+    def _copy(self, template: str, what: str) -> Database:
+        name = f"{what}_{uuid4().hex[:12]}"
+        self._administer(f"CREATE DATABASE {name} TEMPLATE {template}")
+        url = self.url(name)
+        return Database(template, name, url, connect(url, connections=_CONNECTIONS))
 
     def _drop(self, database: Database) -> None:
         database.shared.dispose()
@@ -165,18 +170,17 @@ def _left_alone(connection: Connection, shared: Engine) -> bool:
     """Whether only the pool is connected, and all of it. Who has just left needs a moment."""
     pool = shared.pool
     assert isinstance(pool, QueuePool)
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < until:
-        [others] = connection.execute(
+
+    def only_the_pool() -> bool:
+        [[others]] = connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
             "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
-        if others[0] == pool.checkedin() and pool.checkedout() == 0:
-            return True
-        if others[0] < pool.checkedin():
+        if others < pool.checkedin():  # some have been ended
             shared.dispose()
-        time.sleep(0.002)
-    return False
+        return bool(others == pool.checkedin()) and pool.checkedout() == 0
+
+    return comes(only_the_pool, _PATIENCE_SECONDS)
 
 
 def _unchanged(connection: Connection, content: _Content) -> bool:

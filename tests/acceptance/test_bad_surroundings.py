@@ -1,15 +1,13 @@
 """What processes and commands say and do when what they need is wrong, missing or goes away."""
 
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
+from databases import Databases
 from patience import until
 from restartable import FAST, RestartablePostgres
-from sqlalchemy import make_url
 from stage import Stage, active, assign, move, set_up
 from supervisor import PROCFILE, read_procfile
 from warm import WarmLayby
@@ -63,9 +61,11 @@ def test_channel_that_does_not_exist_is_named_with_those_that_do(stage: Stage) -
     assert_told(done, "LAYBY_EMAIL_URL", "smtp")
 
 
-def test_database_that_nobody_migrated_is_told_from_one_that_is_away(stage: Stage) -> None:
-    with _empty_database(stage) as url:
-        assert_told(stage.layby("scheduler", database_url=url), "layby migrate")
+def test_database_that_nobody_migrated_is_told_from_one_that_is_away(
+    stage: Stage, databases: Databases
+) -> None:
+    with databases.copy() as empty:
+        assert_told(stage.layby("scheduler", database_url=empty.url), "layby migrate")
 
 
 def test_process_with_another_secret_key_refuses_to_start(stage: Stage) -> None:
@@ -128,15 +128,3 @@ def test_servers_that_go_away_for_a_while_are_waited_for(
 
 def _sent(stage: Stage) -> int:
     return int(stage.one("SELECT count(*) FROM sends WHERE state = 'sent'"))
-
-
-@contextmanager
-def _empty_database(stage: Stage) -> Iterator[str]:
-    name = "empty_" + stage.folder.name.replace("-", "_")[-40:].lower()
-    with psycopg.connect(stage.database_url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[arg-type]
-        try:
-            url = make_url(stage.database_url).set(database=name)
-            yield url.render_as_string(hide_password=False)
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]

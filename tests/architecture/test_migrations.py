@@ -9,9 +9,10 @@ from itertools import pairwise
 import pytest
 from alembic.script import ScriptDirectory
 from catalogue import narrowed, read_catalogue
+from databases import Databases
 from sqlalchemy import Connection, text
 
-from storage.database import Engine, connect
+from storage.database import Engine
 from storage.migrate import upgrade
 from storage.schema import MIGRATIONS
 
@@ -54,18 +55,10 @@ EXPANDING = {
 
 
 @pytest.fixture
-def empty(engine: Engine) -> Iterator[Engine]:
+def empty(databases: Databases) -> Iterator[Engine]:
     """A database without tables."""
-    with engine.connect() as connection:
-        name = connection.execute(text("SELECT current_database() || '_empty'")).scalar_one()
-    administrator = engine.execution_options(isolation_level="AUTOCOMMIT")
-    with administrator.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
-    empty = connect(engine.url.set(database=name).render_as_string(hide_password=False))
-    yield empty
-    empty.dispose()
-    with administrator.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    with databases.copy() as new:
+        yield new.shared
 
 
 def test_every_migration_after_the_first_only_expands(empty: Engine) -> None:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+from databases import Databases
 from sqlalchemy import Connection, text
 
-from storage.database import Engine, connect
+from storage.database import Engine
 from storage.tables import metadata
 
 # Made by and for the month, or by alembic; everything else must be equal.
@@ -42,22 +43,11 @@ CATALOGUE = {
 
 
 @pytest.fixture
-def built_from_the_page(engine: Engine) -> Iterator[Connection]:
+def built_from_the_page(databases: Databases) -> Iterator[Connection]:
     """A second database, empty, with `storage/tables.py` created in it."""
-    with engine.connect() as connection:
-        name = connection.execute(text("SELECT current_database() || '_page'")).scalar_one()
-    administrator = engine.execution_options(isolation_level="AUTOCOMMIT")
-    with administrator.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
-    page = connect(engine.url.set(database=name).render_as_string(hide_password=False))
-    try:
-        with page.begin() as connection:
-            metadata.create_all(connection)
-            yield connection
-    finally:
-        page.dispose()
-        with administrator.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    with databases.copy() as page, page.shared.begin() as connection:
+        metadata.create_all(connection)
+        yield connection
 
 
 def read(connection: Connection, what: str) -> set[tuple[object, ...]]:

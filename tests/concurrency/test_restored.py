@@ -8,21 +8,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
 import redis
 from concurrency.interleave import Interleaving, planted
 from concurrency.parts import answer, start, started
+from databases import Databases
 from harness import Layby
-from sqlalchemy import make_url
 
 from domain.message import Answer
 from ops.servers import Servers
 from storage import fence, restored
 from storage.audit import run_audit
-from storage.database import Engine, connect
+from storage.database import Engine
 from workers import restoring
 from workers.fence import BEHIND, EXCHANGED, Fence, FencedError
 from workers.restoring import begin_fencing, fence_sends, lift_fence
@@ -44,23 +42,18 @@ Backup = Callable[[], Layby]
 
 @pytest.fixture(scope="module")
 def template(
-    servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
+    databases: Databases, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """Ann and Bob in a live account, each with a send due now: what each test begins with."""
-    name = f"live_{uuid4().hex[:8]}"
-    with psycopg.connect(servers.database_url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        url = make_url(servers.database_url).set(database=name)
-        engine = connect(url.render_as_string(hide_password=False))
-        with Layby(engine, tmp_path_factory.mktemp("outbox")) as layby:
+    with databases.copy(template) as new:
+        with Layby(new.shared, tmp_path_factory.mktemp("outbox")) as layby:
             layby.set_up(schedule=SCHEDULE)
             layby.must("put_account", rules={"apart": False})  # all three at once
-            with engine.begin() as connection:
+            with new.shared.begin() as connection:
                 connection.exec_driver_sql("UPDATE accounts SET test_now = NULL")
             layby.on_schedule("ann", "bob")
-        engine.dispose()
-        yield name
-        server.execute(f"DROP DATABASE {name}".encode())
+        new.shared.dispose()
+        yield new.name
 
 
 @pytest.fixture
@@ -74,25 +67,22 @@ def live(engine: Engine, tmp_path: Path) -> Iterator[Layby]:
 
 
 @pytest.fixture
-def backup(servers: Servers, live: Layby, tmp_path: Path) -> Iterator[Backup]:
+def backup(databases: Databases, live: Layby, tmp_path: Path) -> Iterator[Backup]:
     """Takes a backup, which is restored by the time that it is asked for."""
     with ExitStack() as restored:
-        yield lambda: restored.enter_context(restored_copy(servers, live, tmp_path))
+        yield lambda: restored.enter_context(restored_copy(databases, live, tmp_path))
 
 
 @contextmanager
-def restored_copy(servers: Servers, live: Layby, folder: Path) -> Iterator[Layby]:
+def restored_copy(databases: Databases, live: Layby, folder: Path) -> Iterator[Layby]:
     live.engine.dispose()
-    name = f"{live.engine.url.database}_restored"
-    with psycopg.connect(servers.database_url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {live.engine.url.database}".encode())
-        url = live.engine.url.set(database=name).render_as_string(hide_password=False)
-        engine = connect(url)
-        with Layby(engine, folder / "outbox", first=200) as copy:
-            copy.delivery.desks = copy.delivery.test_desks
-            yield copy
-        engine.dispose()
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    assert live.engine.url.database is not None
+    with (
+        databases.copy(live.engine.url.database) as restored,
+        Layby(restored.shared, folder / "outbox", first=200) as copy,
+    ):
+        copy.delivery.desks = copy.delivery.test_desks
+        yield copy
 
 
 @pytest.fixture

@@ -3,34 +3,25 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from uuid import uuid4
 
-import psycopg
 import pytest
+from databases import Databases
 from harness import Layby
-from sqlalchemy import make_url
 from test_audit_history import execute, found, live_through
 
-from ops.servers import Servers
 from storage.audit import CHECKS
-from storage.database import connect
 
 
 @pytest.fixture(scope="module")
 def template(
-    servers: Servers, template: str, tmp_path_factory: pytest.TempPathFactory
+    databases: Databases, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The history, lived through once, that each test's own database is copied from."""
-    name = f"history_{uuid4().hex[:8]}"
-    with psycopg.connect(servers.database_url, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        url = make_url(servers.database_url).set(database=name)
-        engine = connect(url.render_as_string(hide_password=False))
-        with Layby(engine, Path(tmp_path_factory.mktemp("outbox"))) as layby:
+    with databases.copy(template) as new:
+        with Layby(new.shared, Path(tmp_path_factory.mktemp("outbox"))) as layby:
             live_through(layby)
-        engine.dispose()
-        yield name
-        server.execute(f"DROP DATABASE {name}".encode())
+        new.shared.dispose()
+        yield new.name
 
 
 class Break(NamedTuple):
