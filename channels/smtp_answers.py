@@ -11,6 +11,10 @@ from domain.message import Answer, Result
 _ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\S)")
 _SIGN_IN_CODES = {530, 534, 535, 538}
 _LONGEST_ID = 100
+_NOBODY_THERE = {"5.1.1", "5.1.2", "5.1.6", "5.1.10", "5.2.1"}
+"""No such mailbox, no such domain, moved away, takes no mail (null MX), disabled: RFC 3463 3.2 and
+3.3, RFC 7505 4.2. A 550 without one of these may be for our words or our name: it tells nothing."""
+_TAKES_NO_MAIL = 556  # of a whole domain: RFC 7504 2
 _ABOUT_THE_MESSAGE = {Stage.RECIPIENT, Stage.DATA, Stage.FINAL_DOT}
 _TO_FIX = {
     Stage.CONNECTION: "It refuses this machine: ask its operator.",
@@ -36,6 +40,8 @@ def refused(error: RefusedError, name: str) -> Result:
     kind = error.code // 100
     if kind == 5 and _is_about_us(error):  # noqa: PLR2004 - RFC 5321 4.2.1: permanent
         return Result(Answer.TEMPORARY, f"{said}. {_to_fix(error)}")
+    if error.code == _TAKES_NO_MAIL or (enhanced and enhanced[0] in _NOBODY_THERE):
+        return Result(Answer.NO_SUCH_RECIPIENT, said)
     if kind == 5:  # noqa: PLR2004 - as above
         return Result(Answer.PERMANENT, said)
     if kind != 4 and error.stage is Stage.FINAL_DOT:  # noqa: PLR2004 - RFC 5321 4.2.1: temporary

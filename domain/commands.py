@@ -381,19 +381,27 @@ class ConsentCommand(CustomerCommand):
         return self.aim.channels if self.channel is None else (self.channel,)
 
 
-class Block(ConsentCommand):
+class SilencingWord(ConsentCommand):
+    """Nothing that it forbids is sent any more, until its own kind of word lifts it."""
+
+
+class LiftingWord(ConsentCommand):
+    """Lifts what its own kind has silenced, nothing else. What was cancelled stays cancelled."""
+
+
+class Block(SilencingWord):
     """By a person of the account: no message any more. Lifted by `unblock` only."""
 
     kind: Literal[Kind.BLOCK]
 
 
-class Unblock(ConsentCommand):
-    """It was not spam: lifts blocks, and nothing else. What was cancelled stays cancelled."""
+class Unblock(LiftingWord):
+    """It was not spam."""
 
     kind: Literal[Kind.UNBLOCK]
 
 
-class OptOut(ConsentCommand):
+class OptOut(SilencingWord):
     """The customer's own word (STOP, one-click unsubscribe). Lifted by `opt_in` only."""
 
     kind: Literal[Kind.OPT_OUT]
@@ -409,11 +417,23 @@ class Consent(BaseModel):
     at: Moment
 
 
-class OptIn(ConsentCommand):
-    """The customer wants messages again: lifts opt-outs, and nothing else."""
+class OptIn(LiftingWord):
+    """The customer wants messages again."""
 
     kind: Literal[Kind.OPT_IN]
     consent: Consent
+
+
+class Suppress(SilencingWord):
+    """The provider's word: a complaint, or nobody is there. Lifted by `unsuppress` only."""
+
+    kind: Literal[Kind.SUPPRESS]
+
+
+class Unsuppress(LiftingWord):
+    """It reaches somebody after all."""
+
+    kind: Literal[Kind.UNSUPPRESS]
 
 
 Command = (
@@ -437,6 +457,8 @@ Command = (
     | Unblock
     | OptOut
     | OptIn
+    | Suppress
+    | Unsuppress
     | Redact
 )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from domain.commands import ConsentCommand
+from domain.commands import ConsentCommand, LiftingWord
 from domain.journey import Kind
 from domain.refusal import Refusal
 from domain.suppression import Suppression
@@ -14,7 +14,16 @@ _DOING = {
     Kind.UNBLOCK: "unblock {}",
     Kind.OPT_OUT: "opt {} out",
     Kind.OPT_IN: "opt {} in",
+    Kind.SUPPRESS: "suppress {}",
+    Kind.UNSUPPRESS: "unsuppress {}",
 }
+
+_LIFTED = {
+    Kind.UNBLOCK: (Kind.BLOCK, "blocked for"),
+    Kind.OPT_IN: (Kind.OPT_OUT, "opted out of"),
+    Kind.UNSUPPRESS: (Kind.SUPPRESS, "suppressed for"),
+}
+"""Which word each lifts, and what who is silenced by it is."""
 
 
 def _doing(command: ConsentCommand, whom: str) -> str:
@@ -39,24 +48,22 @@ def has_it_no_more(command: ConsentCommand, customer: str) -> Refusal:
     )
 
 
-def superseded(command: ConsentCommand, customer: str | None) -> Refusal:
+def superseded(command: LiftingWord, customer: str | None) -> Refusal:
     """A later word of the other kind has come first."""
     whom = f"the {command.aim.value}" if customer is None else f"customer {customer}"
-    later = "opt_out" if command.kind is Kind.OPT_IN else "block"
+    later, _ = _LIFTED[command.kind]
     return Refusal(
         SUPERSEDED,
-        f"Cannot {_doing(command, whom)}: {later} was said later, and came first. If it is wanted "
-        "after all, send a new command.",
+        f"Cannot {_doing(command, whom)}: {later.value} was said later, and came first. If it is "
+        "wanted after all, send a new command.",
     )
 
 
-def nothing_to_lift(
-    command: ConsentCommand, customer: str, others: Iterable[Suppression]
-) -> Refusal:
+def nothing_to_lift(command: LiftingWord, customer: str, others: Iterable[Suppression]) -> Refusal:
     """Nothing of that kind, channel and schedule stands against a customer."""
     channels = " or ".join(channel.value for channel in command.channels)
     scope = f" of schedule {command.schedule} alone" if command.schedule else ""
-    what = "opted out of" if command.kind is Kind.OPT_IN else "blocked for"
+    _, what = _LIFTED[command.kind]
     reasons = "; ".join(sorted({one.reason for one in others}))
     return Refusal(
         "nothing_to_lift",
@@ -75,5 +82,6 @@ def closed(schedule: str, customer: str, found: Iterable[Suppression]) -> Refusa
     return Refusal(
         "no_consent",
         f"Cannot put customer {customer} on schedule {schedule}: none of its messages may be sent, "
-        f"for {reasons}. Unblock it, or opt it in with its consent, first.",
+        f"for {reasons}. Lift that first: unblock it, opt it in with its consent, or unsuppress "
+        "it.",
     )

@@ -49,6 +49,8 @@ class Kind(StrEnum):
     UNBLOCK = "unblock"
     OPT_OUT = "opt_out"
     OPT_IN = "opt_in"
+    SUPPRESS = "suppress"
+    UNSUPPRESS = "unsuppress"
     REDACT = "redact"
 
 
@@ -74,23 +76,28 @@ ALLOWED_IN: dict[Kind, frozenset[Place]] = {
     Kind.UNBLOCK: frozenset(Place),
     Kind.OPT_OUT: frozenset(Place),
     Kind.OPT_IN: frozenset(Place),
+    Kind.SUPPRESS: frozenset(Place),
+    Kind.UNSUPPRESS: frozenset(Place),
     Kind.MOVE_TO_VERSION: frozenset({Place.ACTIVE}),
     # In reserve, of whom something is kept; who is not kept is purged.
     Kind.REDACT: frozenset({Place.RESERVE, Place.ARCHIVED}),
 }
 """Commands that change no place, and the places that they are allowed in."""
 
-OF_CONSENT = frozenset({Kind.BLOCK, Kind.UNBLOCK, Kind.OPT_OUT, Kind.OPT_IN})
+SILENCING_WORDS = frozenset({Kind.BLOCK, Kind.OPT_OUT, Kind.SUPPRESS})
+LIFTING_WORDS = frozenset({Kind.UNBLOCK, Kind.OPT_IN, Kind.UNSUPPRESS})
+
+OF_CONSENT = SILENCING_WORDS | LIFTING_WORDS
 """Who may be written to at all: independent of the place, and of who is paused there."""
 
-SILENCING = frozenset({Kind.MOVE_TO_DIRECTORY, Kind.PAUSE, Kind.BLOCK, Kind.OPT_OUT, Kind.REDACT})
+SILENCING = SILENCING_WORDS | {Kind.MOVE_TO_DIRECTORY, Kind.PAUSE, Kind.REDACT}
 """A command of these, issued later, supersedes one of ENDS_SILENCE that arrives after it: of place
-and pause those of place and pause, a block an unblock, an opt_out an opt_in."""
+and pause those of place and pause, a block an unblock, an opt_out an opt_in, and so on."""
 
-ENDS_SILENCE = frozenset({Kind.ACTIVATE, Kind.REACTIVATE, Kind.RESUME, Kind.UNBLOCK, Kind.OPT_IN})
+ENDS_SILENCE = LIFTING_WORDS | {Kind.ACTIVATE, Kind.REACTIVATE, Kind.RESUME}
 
 
-TAKEN_ONCE_REDACTED = frozenset({Kind.REDACT, Kind.MOVE_TO_DIRECTORY, Kind.BLOCK, Kind.OPT_OUT})
+TAKEN_ONCE_REDACTED = SILENCING_WORDS | {Kind.REDACT, Kind.MOVE_TO_DIRECTORY}
 """What a redacted customer is still given: silence. All else would begin anew what was ended, or
 bring back what was erased."""
 
@@ -132,7 +139,7 @@ def wrong_place(kind: Kind, customer: str, place: Place | None) -> Refusal:
 
 def is_redacted(kind: Kind, customer: str) -> Refusal:
     """The refusal of what a redacted customer is not given any more."""
-    if kind in (Kind.UNBLOCK, Kind.OPT_IN):
+    if kind in LIFTING_WORDS:
         do = "Give the address or number: those need no customer."
     elif kind is Kind.PURGE:
         do = "There is nothing to do: what is left is proof, without personal data."
@@ -213,6 +220,8 @@ _PHRASES: dict[Kind, tuple[str, str]] = {
     Kind.UNBLOCK: ("unblock {customer}", "only known customers are unblocked by their id"),
     Kind.OPT_OUT: ("opt {customer} out", "only known customers are opted out by their id"),
     Kind.OPT_IN: ("opt {customer} in", "only known customers are opted in by their id"),
+    Kind.SUPPRESS: ("suppress {customer}", "only known customers are suppressed by their id"),
+    Kind.UNSUPPRESS: ("unsuppress {customer}", "only known customers are unsuppressed by their id"),
     Kind.REDACT: ("redact {customer}", "only customers in the directory are redacted"),
 }
 

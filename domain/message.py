@@ -35,6 +35,8 @@ class Answer(StrEnum):
     """A definite no, for now: nothing was delivered, a later attempt may succeed."""
     PERMANENT = "permanent"
     """A definite no, for good."""
+    NO_SUCH_RECIPIENT = "no_such_recipient"
+    """The same, for nobody is there: nothing more is sent to that address or number."""
     UNKNOWN = "unknown"
     """No word by the deadline, or the word was lost: it may have been delivered."""
     RESTORED = "restored"

@@ -64,6 +64,7 @@ RETRY_AFTER = (
 AFTER_ANSWER: dict[Answer, SendState] = {
     Answer.ACCEPTED: SendState.SENT,
     Answer.PERMANENT: SendState.FAILED,
+    Answer.NO_SUCH_RECIPIENT: SendState.FAILED,
     Answer.NOT_RENDERED: SendState.FAILED,
     Answer.UNKNOWN: SendState.UNKNOWN,
     Answer.RESTORED: SendState.UNKNOWN,

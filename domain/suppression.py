@@ -15,7 +15,7 @@ class SuppressionKind(StrEnum):
     OPTED_OUT = "opted_out"
     """The customer's own: STOP, one-click unsubscribe (RFC 8058). Lifted by `opt_in`."""
     SUPPRESSED = "suppressed"
-    """The provider's: a complaint, a mailbox that is not there. Lifted by neither."""
+    """The provider's: a complaint, a mailbox that is not there. Lifted by `unsuppress`."""
 
 
 class Aim(StrEnum):

@@ -78,6 +78,10 @@ def _channels(data: Row) -> str:
     return " and ".join(data["channels"]) + scope
 
 
+def _suppressed(data: Row) -> str:
+    return f"suppressed by the provider for {_channels(data)}"
+
+
 def _opted_in(data: Row) -> str:
     consent = data.get("consent", {})  # erased of who is redacted
     given = " ".join(f"{name} {value}" for name, value in consent.items() if value)
@@ -102,6 +106,11 @@ _EVENTS: dict[str, Callable[[Row], str]] = {
     **{f"{aim.value}_unblocked": lambda data: f"unblocked for {_channels(data)}" for aim in Aim},
     **{f"{aim.value}_opted_out": lambda data: f"opted out of {_channels(data)}" for aim in Aim},
     **{f"{aim.value}_opted_in": _opted_in for aim in Aim},
+    **{f"{aim.value}_suppressed": _suppressed for aim in Aim},
+    **{
+        f"{aim.value}_unsuppressed": lambda data: f"reachable again by {_channels(data)}"
+        for aim in Aim
+    },
 }
 
 

@@ -1,11 +1,21 @@
-"""Who may be written to: blocked and opted out, with all that it cancels; and the lifting of it."""
+"""Who may be written to: what each word cancels, and the lifting of it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from domain.commands import Block, ConsentCommand, OptIn, OptOut, Unblock
+from domain.commands import (
+    Block,
+    ConsentCommand,
+    LiftingWord,
+    OptIn,
+    OptOut,
+    SilencingWord,
+    Suppress,
+    Unblock,
+    Unsuppress,
+)
 from domain.consent import closes, closes_all
 from domain.consent_words import (
     closed,
@@ -33,10 +43,19 @@ KIND = {
     Unblock: SuppressionKind.BLOCKED,
     OptOut: SuppressionKind.OPTED_OUT,
     OptIn: SuppressionKind.OPTED_OUT,
+    Suppress: SuppressionKind.SUPPRESSED,
+    Unsuppress: SuppressionKind.SUPPRESSED,
 }
 """What a command records or lifts."""
 
-_DONE = {Block: "blocked", Unblock: "unblocked", OptOut: "opted_out", OptIn: "opted_in"}
+_DONE = {
+    Block: "blocked",
+    Unblock: "unblocked",
+    OptOut: "opted_out",
+    OptIn: "opted_in",
+    Suppress: "suppressed",
+    Unsuppress: "unsuppressed",
+}
 
 
 def event(command: ConsentCommand) -> str:
@@ -65,15 +84,15 @@ def no_such_schedule(connection: Connection, command: ConsentCommand) -> Refusal
 
 def apply(work: Work, command: ConsentCommand, target: Target, here: list[CustomerState]) -> None:
     """Silence, or lift a silence, for those who are held."""
-    if isinstance(command, Block | OptOut):
+    if isinstance(command, SilencingWord):
         silence_by(work, command, target, here)
     else:
-        assert isinstance(command, Unblock | OptIn), "there are four"
+        assert isinstance(command, LiftingWord), "it is one or the other"
         lift_by(work, command, target, here)
 
 
 def silence_by(
-    work: Work, command: Block | OptOut, target: Target, here: list[CustomerState]
+    work: Work, command: SilencingWord, target: Target, here: list[CustomerState]
 ) -> None:
     """Record it, and take out what it forbids; from the commit on, nothing of that can start."""
     refusal = no_such_schedule(work.connection, command)
@@ -103,7 +122,7 @@ def silence_by(
         )
 
 
-def _record(work: Work, command: Block | OptOut, target: Target, reaches: Iterable[Reach]) -> None:
+def _record(work: Work, command: SilencingWord, target: Target, reaches: Iterable[Reach]) -> None:
     """Each customer, and the addresses that it has now: whoever comes back under another id."""
     recorded = [
         Recorded(one, channel, None if one.aim is Aim.CUSTOMER else reach.customer)
@@ -119,7 +138,7 @@ def _record(work: Work, command: Block | OptOut, target: Target, reaches: Iterab
 def record(
     connection: Connection,
     account: Account,
-    command: Block | OptOut,
+    command: SilencingWord,
     recorded: Sequence[Recorded],
     order_at: datetime,
 ) -> None:
@@ -139,7 +158,7 @@ def record(
 
 def _against(
     work: Work,
-    command: Block | OptOut,
+    command: SilencingWord,
     silenced: list[CustomerState],
     reaches: Mapping[str, Reach],
 ) -> dict[str, list[Suppression]]:
@@ -166,7 +185,7 @@ class TakenOut(NamedTuple):
 
 def take_out(
     work: Work,
-    command: Block | OptOut,
+    command: SilencingWord,
     silenced: list[CustomerState],
     against: Mapping[str, list[Suppression]],
 ) -> TakenOut:
@@ -225,9 +244,7 @@ def _pass_over(
     return passed, at
 
 
-def lift_by(
-    work: Work, command: Unblock | OptIn, target: Target, here: list[CustomerState]
-) -> None:
+def lift_by(work: Work, command: LiftingWord, target: Target, here: list[CustomerState]) -> None:
     """Lift what the same kind of word has silenced; what it cancelled stays cancelled."""
     names = [state.customer for state in here]
     reaches = suppressions.read_reach(work.connection, work.account.account, names)
@@ -250,7 +267,7 @@ def lift_by(
     suppressions.lift(work.connection, work.account.account, lifted)
 
 
-def lifts(command: Unblock | OptIn, one: Standing) -> bool:
+def lifts(command: LiftingWord, one: Standing) -> bool:
     return (
         one.kind is KIND[type(command)]
         and one.channel in command.channels

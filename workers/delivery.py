@@ -26,6 +26,7 @@ from storage.installation import recipient_hash
 from storage.settles import Course, Flight
 from storage.starts import Due
 from workers.asking import count_back, sender_of
+from workers.bounces import suppression
 from workers.deciding import Decided, decide_all
 from workers.desk import Desk
 from workers.fence import Fence
@@ -106,7 +107,12 @@ def deliver_batch(delivery: Delivery, desk: Turn, account: str, channel: Channel
         return False
     for answers in desk.hand_over(list(messages.items()), deadline):
         known = [(flights[send], result) for send, result in answers]
-        settle(delivery.engine, account, known, desk.adapter.name)
+        words = [
+            suppression(account, messages[send], desk.adapter.name, result)
+            for send, result in answers
+            if result.answer is Answer.NO_SUCH_RECIPIENT
+        ]
+        settle(delivery.engine, account, known, desk.adapter.name, words)
     return True
 
 

@@ -5,7 +5,7 @@ become targets, a chunk in each transaction, and are locked and silenced as if t
 when that is done is the command applied.
 """
 
-from domain.commands import Block, CommandState, ConsentCommand, OptIn, OptOut, Unblock
+from domain.commands import CommandState, ConsentCommand, LiftingWord, SilencingWord
 from domain.consent_words import superseded
 from domain.refusal import Refusal
 from domain.suppression import Aim
@@ -40,7 +40,7 @@ def aim_some(
     entry = Entry(None, consent.event(command), consent.said(command), it.seq)
     journal.add(connection, account.account, [entry], account.now)
     # Who has a domain that is unblocked may be blocked as a customer: that was said for itself.
-    alone = isinstance(command, Unblock | OptIn) and command.aim is Aim.DOMAIN
+    alone = isinstance(command, LiftingWord) and command.aim is Aim.DOMAIN
     return Chunk(RECORDED, 0 if alone else limit, 0)
 
 
@@ -52,14 +52,14 @@ def _say(
     target: Target,
 ) -> Refusal | None:
     """Record or lift what is said of the recipient itself."""
-    if isinstance(command, Block | OptOut):
+    if isinstance(command, SilencingWord):
         refusal = consent.no_such_schedule(connection, command)
         if refusal is not None:
             return refusal
         recorded = [Recorded(target, channel) for channel in command.channels]
         consent.record(connection, account, command, recorded, it.order_at)
         return None
-    assert isinstance(command, Unblock | OptIn), "there are four"
+    assert isinstance(command, LiftingWord), "it is one or the other"
     found = suppressions.find(connection, account.account, [Reach(RECORDED, (target,))])
     mine = [one for one in found.get(RECORDED, ()) if consent.lifts(command, one)]
     if any(one.order_at > it.order_at for one in mine):

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from domain.commands import Command
 from domain.message import Answer, Result
 from domain.send import AFTER_ANSWER, SendState, retry_after
-from storage import enrolments, settles
+from storage import enrolments, inbox, settles
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, transact
 from storage.settles import BACK, Course, End, Flight, Open, Settled
@@ -14,21 +15,37 @@ from workers.planning import after, moved_by, plan_of
 PATIENCE_SECONDS = 120
 """How long an answer is kept in memory for a database that is away."""
 
+DOOR = "delivery"
+"""By which a provider's word comes into the inbox."""
+
 Answered = tuple[Flight, Result]
 
 
-def settle(engine: Engine, account: str, answers: Sequence[Answered], provider: str | None) -> None:
-    """Settle answered sends: to the ledger, or back to pending for another attempt."""
+def settle(
+    engine: Engine,
+    account: str,
+    answers: Sequence[Answered],
+    provider: str | None,
+    commands: Sequence[Command] = (),
+) -> None:
+    """Settle answered sends: to the ledger, or back to pending for another attempt.
+
+    What the answers say beyond their sends is accepted with them, as commands.
+    """
     if answers:
         transact(
             engine,
-            lambda connection: _settle(connection, account, answers, provider),
+            lambda connection: _settle(connection, account, answers, provider, commands),
             patience_seconds=PATIENCE_SECONDS,
         )
 
 
 def _settle(
-    connection: Connection, account_id: str, answers: Sequence[Answered], provider: str | None
+    connection: Connection,
+    account_id: str,
+    answers: Sequence[Answered],
+    provider: str | None,
+    commands: Sequence[Command],
 ) -> None:
     settles.lock_slots(connection, account_id, sorted({flight.slot for flight, _ in answers}))
     account = read_account(connection, account_id)
@@ -41,6 +58,8 @@ def _settle(
         enrolments.replan(connection, account_id, plans)
     if over.taken < len(settled):
         settles.resolve_late(connection, account_id, settled)
+    for command in commands:
+        inbox.accept(connection, command, DOOR)
 
 
 def _ended(

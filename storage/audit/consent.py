@@ -1,7 +1,7 @@
 """G1, silence of who may not be written to.
 
-Of recipients the database has keyed hashes only, so what is asked here is of customers: each block
-and opt-out of a customer is recorded of the customer as such, too.
+Of recipients the database has keyed hashes only, so what is asked here is of customers: each word
+against a customer is recorded of the customer as such, too.
 """
 
 from storage.audit.model import Check
@@ -53,12 +53,15 @@ _SUPPRESSION_LOST = """
                   replace(j.kind, '_', ' '), j.entry) AS detail
     FROM (SELECT DISTINCT ON (account, customer, kind) account, customer, kind, silences, entry
           FROM (SELECT account, customer, entry, event IN ('customer_blocked',
-                       'customer_opted_out') AS silences,
-                       CASE WHEN event LIKE '%blocked' THEN 'blocked' ELSE 'opted_out' END AS kind
+                       'customer_opted_out', 'customer_suppressed') AS silences,
+                       CASE WHEN event LIKE '%blocked' THEN 'blocked'
+                            WHEN event LIKE '%suppressed' THEN 'suppressed'
+                            ELSE 'opted_out' END AS kind
                 FROM journal
                 WHERE customer IS NOT NULL
-                  AND (event IN ('customer_blocked', 'customer_opted_out')
-                       OR event LIKE '%\\_unblocked' OR event LIKE '%\\_opted\\_in')) words
+                  AND (event IN ('customer_blocked', 'customer_opted_out', 'customer_suppressed')
+                       OR event LIKE '%\\_unblocked' OR event LIKE '%\\_opted\\_in'
+                       OR event LIKE '%\\_unsuppressed')) words
           ORDER BY account, customer, kind, entry DESC) j
     WHERE j.silences AND NOT EXISTS (
         SELECT 1 FROM suppressions s
@@ -86,10 +89,10 @@ CONSENT = (
     Check(
         "G1",
         "suppression_lost",
-        "Is who was last blocked, or opted out, still recorded so?",
+        "Is who was last blocked, opted out or suppressed still recorded so?",
         "journal",
         _SUPPRESSION_LOST,
-        "Was the table of suppressions cut by hand? Send the block or opt_out again under a new "
-        "id, before anything else is sent.",
+        "Was the table of suppressions cut by hand? Send the block, opt_out or suppress again "
+        "under a new id, before anything else is sent.",
     ),
 )

@@ -34,6 +34,7 @@ def stood_in(folder: Path) -> bool:
         ("connection", "421 busy", Answer.ACCEPTED, True),
         ("RCPT", "450 later", Answer.ACCEPTED, True),
         ("RCPT", "550 no such user", Answer.PERMANENT, False),
+        ("RCPT", "550 5.1.1 no such user", Answer.NO_SUCH_RECIPIENT, False),
         ("final dot", "250 ok", Answer.ACCEPTED, False),
         ("final dot", "gibberish", Answer.UNKNOWN, False),
         ("final dot", HANG, Answer.UNKNOWN, False),

@@ -70,6 +70,15 @@ OUTCOMES: dict[str, tuple[bytes, Came]] = {
         ("superseded", 0, 0, ["superseded"]),
     ),
     "opted in": (raw("8-7", "opt_in", customers=["bob"], consent=CONSENT), ("applied", 1, 0, [])),
+    "suppressed": (
+        raw("8-7-1", "suppress", customers=["bob"], channel="email", source="mailer"),
+        ("applied", 1, 0, []),
+    ),
+    "not reachable by that": (
+        raw("8-7-2", "unsuppress", customers=["bob"], channel="sms"),
+        ("refused", 0, 0, ["nothing_to_lift"]),
+    ),
+    "reachable again": (raw("8-7-3", "unsuppress", customers=["bob"]), ("applied", 1, 0, [])),
     "redacted while active": (
         raw("8-8", "redact", customers=["bob"]),
         ("refused", 0, 0, ["wrong_place"]),

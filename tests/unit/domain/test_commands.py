@@ -93,6 +93,8 @@ GOOD: dict[Kind, dict[str, Any]] = {
         "number": "+33 6 12 34 56 78",
         "consent": {"source": "START", "at": "2026-11-22T10:00:00+01:00"},
     },
+    Kind.SUPPRESS: {"address": "ann@example.org", "channel": "email"},
+    Kind.UNSUPPRESS: {"number": "+33 6 12 34 56 78", "channel": "sms"},
 }
 
 

@@ -152,6 +152,9 @@ def _be_silenced(layby: Layby) -> None:
     consent = {"source": "START", "at": layby.now}
     layby.must("opt_in", number=phones["gus"], consent=consent)
     layby.must("block", domain="spam.example")
+    layby.must("suppress", customers=["gus"])
+    layby.must("unsuppress", customers=["gus"])
+    layby.must("suppress", customers=["ute"], channel="sms")
 
 
 def _settle(layby: Layby) -> None:
