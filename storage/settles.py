@@ -31,6 +31,7 @@ class Course(NamedTuple):
     planned_at: datetime
     business_at: datetime
     """When it was started."""
+    channel: str
 
 
 class Flight(NamedTuple):
@@ -53,7 +54,8 @@ class End(NamedTuple):
     detail: str
     provider: str | None
     next_channel: str | None
-    """Of the next step; None: the schedule is complete. (BACK: not looked at.)"""
+    """Of the next step; None: the schedule is complete. BACK: of its fallback, if it goes by that
+    now, for `rule`; None: by its own as before."""
     next_at: datetime | None
     """When the next step, or (BACK) the next attempt, is due."""
     attempts: int
@@ -217,8 +219,9 @@ _SETTLE = Often(
         SELECT :account, enrolment, slot, customer, step, next_channel, next_at, next_at, 0, NULL
         FROM advanced WHERE slot IS NOT NULL AND held IS NULL
         UNION ALL
-        SELECT account, enrolment, slot, customer, step, channel, planned_at, next_at, count,
-               decision->>'fallback'
+        SELECT account, enrolment, slot, customer, step, coalesce(next_channel, channel),
+               planned_at, next_at, count,
+               CASE WHEN next_channel IS NULL THEN decision->>'fallback' ELSE rule END
         FROM over WHERE state = 'pending' AND live AND held IS NULL
     )
     SELECT (SELECT count(*) FROM over) AS taken,
@@ -286,7 +289,8 @@ def _flights(
             f"""
             SELECT s.send, s.token, CAST(s.ctid AS text) AS tid, s.enrolment, s.slot,
                    s.step, s.attempts, e.schedule, e.version, e.anchor_date, e.anchor_at,
-                   coalesce(c.zone, c.derived_zone), e.shift_seconds, s.planned_at, s.business_at
+                   coalesce(c.zone, c.derived_zone), e.shift_seconds, s.planned_at, s.business_at,
+                   s.channel
             FROM started s JOIN enrolments e USING (account, enrolment)
             JOIN customers c ON c.account = s.account AND c.customer = s.customer
             WHERE s.account = :account AND {condition}

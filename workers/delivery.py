@@ -116,7 +116,7 @@ def deliver_batch(delivery: Delivery, desk: Turn, account: str, channel: Channel
     return True
 
 
-def _flight(send: int, token: UUID, tid: str, due: Due, now: datetime) -> Flight:
+def _flight(send: int, token: UUID, tid: str, due: Due, now: datetime, channel: Channel) -> Flight:
     held = due.held
     course = Course(
         held.step,
@@ -129,6 +129,7 @@ def _flight(send: int, token: UUID, tid: str, due: Due, now: datetime) -> Flight
         due.shift_seconds,
         held.planned_at,
         now,
+        channel,
     )
     return Flight(send, token, tid, held.enrolment, held.slot, course)
 
@@ -233,7 +234,7 @@ def _take(
     started = {}
     for one, template, _ in going:
         send, tid = taken[one.due.held.enrolment]
-        flight = _flight(send, token, tid, one.due, account.now)
+        flight = _flight(send, token, tid, one.due, account.now, template.definition.channel)
         started[send] = Started(flight, one.due, template, _due_date(one))
     return started
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from domain.message import Channel
 from domain.planning import Anchor, calendar_for, due_at, shift_of, shifted, zone_of
 from domain.schedule import Schedule
 from storage.accounts import Account
@@ -58,6 +59,12 @@ def moved_by(connection: Connection, account: Account, course: Course) -> int:
     zone = zone_of(course.zone, schedule, account.zone)
     step = schedule.step_at(course.step)
     return shift_of(step, course.planned_at, course.business_at, zone)
+
+
+def fallback_of(connection: Connection, account: Account, course: Course) -> Channel | None:
+    """The other channel that a send's step can go by, if it went by its own."""
+    schedule = read_schedule(connection, account.account, course.schedule, course.version)
+    return schedule.step_at(course.step).other_channel(Channel(course.channel))
 
 
 def advance_of(connection: Connection, account: Account, over: Due | Enrolment) -> Advance:

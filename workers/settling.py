@@ -10,7 +10,7 @@ from storage import enrolments, inbox, settles
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, transact
 from storage.settles import BACK, Course, End, Flight, Open, Settled
-from workers.planning import after, moved_by, plan_of
+from workers.planning import after, fallback_of, moved_by, plan_of
 
 PATIENCE_SECONDS = 120
 """How long an answer is kept in memory for a database that is away."""
@@ -81,12 +81,14 @@ def _end(
     connection: Connection, account: Account, course: Course, result: Result, provider: str | None
 ) -> End:
     state, rule = AFTER_ANSWER.get(result.answer), result.answer.value
-    wait = retry_after(course.attempts)
+    wait, other = retry_after(course.attempts), fallback_of(connection, account, course)
     attempts, channel, at, moved = course.attempts, None, None, 0
     if result.answer is Answer.NOT_HANDED_OVER:
         attempts, at = attempts - 1, account.now
     elif result.answer is Answer.TEMPORARY and wait is not None:
         at = account.now + wait
+    elif result.answer is Answer.NO_SUCH_RECIPIENT and other is not None:
+        state, channel, at, attempts = None, other.value, account.now, 0
     else:
         if state is None:
             state, rule = SendState.FAILED, "attempts_exhausted"

@@ -44,6 +44,7 @@ def live_account(engine: Engine, folder: Path) -> Iterator[Layby]:
     with Layby(engine, folder / "outbox") as layby:
         layby.delivery.desks = layby.delivery.test_desks
         layby.set_up(schedule=SCHEDULE)
+        layby.must("put_account", rules={"apart": False})
         with engine.begin() as connection:
             connection.exec_driver_sql("UPDATE accounts SET test_now = NULL")
         layby.on_schedule("ann", "bob")

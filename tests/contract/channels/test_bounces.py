@@ -55,6 +55,26 @@ def test_who_is_not_there_hears_nothing_more_by_email_and_goes_on_by_sms(people:
     assert broken(people.engine) == {}
 
 
+def test_step_that_has_a_fallback_goes_by_it_at_once(people: Layby) -> None:
+    """Nothing reached anybody, so nobody gets it twice."""
+    mail = {"offset": "PT0S", "channel": "email", "template": "hello"}
+    steps = [
+        {**mail, "fallback": {"channel": "sms", "template": "nudge"}},
+        {**mail, "offset": "P1D"},
+    ]
+    people.must("put_schedule", schedule="either", definition={**SCHEDULE, "steps": steps})
+    people.must("remove_from_schedule", customers=["ann", "cid"], schedule="dunning")
+    people.must("assign_schedule", customers=["ann"], schedule="either")
+    bounced(people)
+    assert people.ledger("ann")[1:] == [(0, "sent", "accepted"), (1, "cancelled", "suppressed")]
+    (sent,) = people.rows(
+        "SELECT channel, decision->>'fallback', attempts FROM sends WHERE state = 'sent'"
+    )
+    assert sent == ("sms", "no_such_recipient", 1)
+    assert people.texts()[0]["to"] == "+80012345678"
+    assert broken(people.engine) == {}
+
+
 def test_nothing_in_the_database_names_who_is_not_there_once_it_is_done(people: Layby) -> None:
     command = bounced(people)
     with people.engine.begin() as connection:
