@@ -74,9 +74,9 @@ def check_redis(url: str) -> str:
     try:
         info = client.info("server")
     except redis.RedisError as error:
-        where = url.rsplit("@", 1)[-1]
+        where, why = url.rsplit("@", 1)[-1], str(error).rstrip(".")
         raise BrokerUnreachableError(
-            f"Cannot reach Redis at {where}: {error}. Start it, or correct LAYBY_REDIS_URL; "
+            f"Cannot reach Redis at {where}: {why}. Start it, or correct LAYBY_REDIS_URL; "
             "unset, Layby starts a private one."
         ) from None
     finally:

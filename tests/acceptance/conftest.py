@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from stage import Stage
+from acceptance.stage import Stage
 from warm import WarmLayby
 
 from ops.servers import Servers

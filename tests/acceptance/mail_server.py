@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from acceptance.guarded import Guarded
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from guarded import Guarded
 from patience import until
 
 _HEADER = re.compile(rb"^(Message-ID|Subject): (.*?)\r?$", re.MULTILINE)

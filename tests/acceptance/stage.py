@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from raw_redis import RawRedis
-from supervisor import Start, Supervisor, on_path
+from acceptance.raw_redis import RawRedis
+from acceptance.supervisor import Start, Supervisor, on_path
 from warm import WarmLayby
 
 KEY = "0123456789abcdef0123456789abcdef"

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+from acceptance.restartable import FAST, RestartablePostgres
+from acceptance.stage import Stage, active, assign, move, set_up
+from acceptance.supervisor import PROCFILE, read_procfile
 from databases import Databases
 from patience import until
-from restartable import FAST, RestartablePostgres
-from stage import Stage, active, assign, move, set_up
-from supervisor import PROCFILE, read_procfile
 from warm import WarmLayby
 
 from ops.servers import private_servers
@@ -38,7 +38,9 @@ def test_process_that_cannot_reach_the_database_says_so_and_ends(stage: Stage) -
 
 def test_process_that_cannot_reach_redis_says_so_and_ends(stage: Stage) -> None:
     done = stage.layby("intake", redis_url=f"redis://:hunter2@{NOBODY_LISTENS}/0")
-    assert_told(done, "Cannot reach Redis at", NOBODY_LISTENS, "LAYBY_REDIS_URL")
+    assert_told(
+        done, "Cannot reach Redis at", NOBODY_LISTENS, "refused. Start it", "LAYBY_REDIS_URL"
+    )
     assert "hunter2" not in done.stderr
 
 

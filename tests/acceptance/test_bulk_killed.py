@@ -4,8 +4,8 @@ import csv
 import json
 from pathlib import Path
 
+from acceptance.stage import Stage, command, move, set_up
 from patience import until
-from stage import Stage, command, move, set_up
 
 MOVED = 600
 

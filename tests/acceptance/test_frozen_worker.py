@@ -9,9 +9,9 @@ import json
 import signal
 from pathlib import Path
 
-from mail_server import MailServer
+from acceptance.mail_server import MailServer
+from acceptance.stage import Stage, active, assign, move, set_up
 from patience import until
-from stage import Stage, active, assign, move, set_up
 
 from config.machine_time import machine_seconds
 

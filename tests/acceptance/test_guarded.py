@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from acceptance.stage import Stage
 from patience import until
-from stage import Stage
 
 TESTS = Path(__file__).parents[1]
 
@@ -16,7 +16,7 @@ TESTS = Path(__file__).parents[1]
 RUN = """
 import json, sys
 from pathlib import Path
-from guarded import Guarded
+from acceptance.guarded import Guarded
 from warm import WarmLayby
 start = {"forked": WarmLayby().start, "started anew": Guarded}[sys.argv[1]]
 environ, folder = json.loads(sys.argv[2]), Path(sys.argv[3])

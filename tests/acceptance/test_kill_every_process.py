@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
-from mail_server import Mail, MailServer
+from acceptance.mail_server import Mail, MailServer
+from acceptance.raw_redis import RawRedis
+from acceptance.restartable import FAST, IMMEDIATE, RestartablePostgres
+from acceptance.stage import Stage, active, assign, move, set_up
+from acceptance.supervisor import Supervisor
 from patience import until
-from raw_redis import RawRedis
-from restartable import FAST, IMMEDIATE, RestartablePostgres
-from stage import Stage, active, assign, move, set_up
-from supervisor import Supervisor
 from warm import WarmLayby
 
 from ops.servers import private_servers

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from acceptance.restartable import FAST, IMMEDIATE, RestartablePostgres
+from acceptance.stage import Stage
 from harness import Layby
-from restartable import FAST, IMMEDIATE, RestartablePostgres
-from stage import Stage
 from warm import WarmLayby
 
 from ops.servers import private_servers

@@ -2,8 +2,8 @@
 
 import json
 
+from acceptance.stage import Stage, active, assign, set_up
 from patience import until
-from stage import Stage, active, assign, set_up
 
 BOTH = ("scheduler", "scheduler.2")
 SENT = "SELECT count(*) FROM sends WHERE state = 'sent'"

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from mail_server import MailServer
+from acceptance.mail_server import MailServer
+from acceptance.stage import Stage, active, as_json, assign, command, move, set_up
 from patience import until
-from stage import Stage, active, as_json, assign, command, move, set_up
 
 
 def as_lines(*commands: dict[str, object]) -> str:

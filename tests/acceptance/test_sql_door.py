@@ -5,8 +5,8 @@ from typing import Any
 
 import psycopg
 import redis
+from acceptance.stage import Stage, active, move, set_up
 from patience import until
-from stage import Stage, active, move, set_up
 
 
 def submit(stage: Stage, *commands: dict[str, Any]) -> None:

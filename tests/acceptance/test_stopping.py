@@ -6,13 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from guarded import Guarded
-from mail_server import MailServer
+from acceptance.guarded import Guarded
+from acceptance.mail_server import MailServer
+from acceptance.restartable import IMMEDIATE, RestartablePostgres
+from acceptance.stage import Stage, active, assign, move, set_up
+from acceptance.supervisor import Supervisor
+from acceptance.test_kill_every_process import Fire, Run, Shop, burn, finish, judge, load
 from patience import until
-from restartable import IMMEDIATE, RestartablePostgres
-from stage import Stage, active, assign, move, set_up
-from supervisor import Supervisor
-from test_kill_every_process import Fire, Run, Shop, burn, finish, judge, load
 from warm import WarmLayby
 
 from config.machine_time import Deadline

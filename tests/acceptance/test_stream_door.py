@@ -3,9 +3,9 @@
 import json
 
 import redis
+from acceptance.raw_redis import RawRedis
+from acceptance.stage import Stage, active, as_json, command, move, set_up
 from patience import until
-from raw_redis import RawRedis
-from stage import Stage, active, as_json, command, move, set_up
 
 BY_HAND = (
     b"*5\r\n$4\r\nXADD\r\n$14\r\nlayby:commands\r\n$1\r\n*\r\n$7\r\ncommand\r\n"

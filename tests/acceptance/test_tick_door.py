@@ -2,8 +2,8 @@
 
 import json
 
+from acceptance.stage import Stage, active, assign, set_up
 from patience import until
-from stage import Stage, active, assign, set_up
 
 
 def test_outside_tick_delivers_what_is_due_where_no_scheduler_runs(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stage import KEY, Stage
+from acceptance.stage import KEY, Stage
 
 from channels.configure import channel_from_urls
 from domain.message import Channel

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from acceptance.stage import KEY, Stage, active, assign, command, move, set_up
+from acceptance.supervisor import Supervisor
 from patience import until
-from stage import KEY, Stage, active, assign, command, move, set_up
-from supervisor import Supervisor
 
 from domain.access import USUAL_LIFE, Role
 from domain.commands import read_command

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from alembic.script import ScriptDirectory
-from catalogue import narrowed, read_catalogue
+from architecture.catalogue import narrowed, read_catalogue
 from databases import Databases
 from sqlalchemy import Connection, text
 

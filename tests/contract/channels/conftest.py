@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 import trustme
-from scripted_smtp import PASSWORD, USER, ScriptedSmtpServer, running
+from contract.channels.scripted_smtp import PASSWORD, USER, ScriptedSmtpServer, running
 
 from domain.message import Channel, Message
 

@@ -1,12 +1,11 @@
 """A server says that nobody is there: nothing more goes to that address, and nothing is lost."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from concurrency.invariants import broken
+from contract.channels.scripted_smtp import ScriptedSmtpServer
 from harness import SCHEDULE, Layby
-from scripted_smtp import ScriptedSmtpServer
 
 from channels.configure import channel_from_urls
 from domain.message import Channel
@@ -18,7 +17,7 @@ NOBODY = "550 5.1.1 <ann@example.org>: unknown"
 
 
 @pytest.fixture
-def people(layby: Layby, smtp_server: ScriptedSmtpServer) -> Iterator[Layby]:
+def people(layby: Layby, smtp_server: ScriptedSmtpServer) -> Layby:
     """Ann, Bob with her address, and Cid; their email goes to a server that knows no Ann."""
     layby.set_up()
     layby.on_schedule("ann", "cid")

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
-from conftest import Provider
+from contract.channels.conftest import Provider
 
 from channels.configure import channel_from_urls
 from channels.protocol import ChannelAdapter, ChannelError

@@ -4,8 +4,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from conftest import an_email
-from scripted_smtp import HANG, ScriptedSmtpServer
+from contract.channels.conftest import an_email
+from contract.channels.scripted_smtp import HANG, ScriptedSmtpServer
 
 from channels.configure import channel_from_urls
 from channels.protocol import ChannelError

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 import trustme
-from conftest import an_email
-from scripted_smtp import HANG_UP, PASSWORD, USER, ScriptedSmtpServer, running
+from contract.channels.conftest import an_email
+from contract.channels.scripted_smtp import HANG_UP, PASSWORD, USER, ScriptedSmtpServer, running
 
 from channels.configure import channel_from_urls
 from channels.protocol import ChannelError

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
-from conftest import an_email
-from scripted_smtp import HANG, HOLD, STOP_READING, Script, ScriptedSmtpServer
+from contract.channels.conftest import an_email
+from contract.channels.scripted_smtp import HANG, HOLD, STOP_READING, Script, ScriptedSmtpServer
 
 from channels.configure import channel_from_urls
 from channels.protocol import ChannelAdapter

@@ -5,8 +5,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from conftest import an_email
-from scripted_smtp import HANG, HANG_UP, PASSWORD, USER, ScriptedSmtpServer
+from contract.channels.conftest import an_email
+from contract.channels.scripted_smtp import HANG, HANG_UP, PASSWORD, USER, ScriptedSmtpServer
 
 from channels.configure import channel_from_urls
 from config.machine_time import Deadline

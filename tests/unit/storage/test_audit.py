@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from harness import Layby, numbered
-from test_audit_breaks import BREAKS
-from test_audit_history import audit, execute, found, settle, start, sweep
+from unit.storage.test_audit_breaks import BREAKS
+from unit.storage.test_audit_history import audit, execute, found, settle, start, sweep
 
 from domain.message import Answer
 from storage.audit import CHECKS

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from databases import Databases
 from harness import Layby
-from test_audit_history import execute, found, live_through
+from unit.storage.test_audit_history import execute, found, live_through
 
 from storage.audit import CHECKS
 

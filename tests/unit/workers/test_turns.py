@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 from harness import soon
-from test_delivery import Answering
+from unit.workers.test_delivery import Answering
 
 from config.machine_time import Deadline
 from domain.message import Answer
