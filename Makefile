@@ -13,7 +13,7 @@ test: $(READY)
 	$(BIN)/pytest -n 4 --dist worksteal -m "not soak"
 
 soak: $(READY)
-	timeout 1800 $(BIN)/pytest -m soak
+	timeout --signal=INT --kill-after=60 1800 $(BIN)/pytest -m soak --durations=0
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
