@@ -61,7 +61,8 @@ Id = Annotated[
     StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@+/=-]{0,199}$"),
 ]
 AccountId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
+LONGEST_LINE = 500
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LONGEST_LINE)]
 
 
 class Envelope(BaseModel):

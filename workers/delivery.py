@@ -108,9 +108,10 @@ def deliver_batch(delivery: Delivery, desk: Turn, account: str, channel: Channel
     for answers in desk.hand_over(list(messages.items()), deadline):
         known = [(flights[send], result) for send, result in answers]
         words = [
-            suppression(account, messages[send], desk.adapter.name, result)
+            word
             for send, result in answers
             if result.answer is Answer.NO_SUCH_RECIPIENT
+            and (word := suppression(account, messages[send], desk.adapter.name, result))
         ]
         settle(delivery.engine, account, known, desk.adapter.name, words)
     return True

@@ -108,6 +108,17 @@ def test_only_its_own_kind_of_word_lifts_it(people: Layby) -> None:
     people.must("assign_schedule", customers=["bob"], schedule="dunning")
 
 
+def test_address_that_no_command_would_take_fails_its_send_and_nothing_else(
+    people: Layby,
+) -> None:
+    with people.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE customers SET email = 'ann@localhost'")
+    people.deliver()
+    assert people.ledger("ann") == [(0, "failed", "no_such_recipient")]
+    assert people.ledger("cid") == [(0, "sent", "accepted")]
+    assert people.rows("SELECT 1 FROM commands WHERE kind = 'suppress'") == []
+
+
 def test_word_of_the_server_is_accepted_in_the_transaction_that_settles_its_send(
     people: Layby,
 ) -> None:
