@@ -87,7 +87,7 @@ class Asking(NamedTuple):
     def alike(self, due: Due) -> tuple[object, ...]:
         """Sends of which this is equal have equal facts, as far as a rule looks at them.
 
-        But for what is counted, which is each customer's own.
+        But for messages that are told one by one (`recent`): those are each customer's own.
         """
         held, rules = due.held, self.account.rules
         return (
@@ -102,6 +102,7 @@ class Asking(NamedTuple):
             due.command_waits,
             due.messaged_at,
             due.messaged_for,
+            due.messages,
             (due.own_zone, due.phone, due.country) if rules.look_at_places else None,
             self._suppressions(due) if self.against else None,
         )

@@ -69,48 +69,40 @@ def decide_all(
     }
     against = suppressed(connection, account, channel, due)
     asking = Asking(account, channel, templates, paused, against)
-    if account.rules.counting[channel] is not None:
-        return _one_by_one(asking, due, schedules)
-    return _alike(asking, due, schedules)
+    counting = account.rules.counting[channel] is not None
+    return _decide_all(asking, sorted(due, key=_planned_first), schedules, counting=counting)
 
 
 _Schedules = dict[tuple[str, int], Schedule]
 
 
-def _alike(asking: Asking, due: Sequence[Due], schedules: _Schedules) -> list[Decided]:
-    """Those that are alike are asked about once: most of a batch share hour and step."""
+def _decide_all(
+    asking: Asking, due: Sequence[Due], schedules: _Schedules, *, counting: bool
+) -> list[Decided]:
+    """Those that are alike are asked about once: most of a batch share hour and step.
+
+    Where messages are counted, each that goes counts for those of its customer after it.
+    """
     rulings: dict[tuple[object, ...], Ruling] = {}
-    decided = []
-    for one in due:
-        alike = asking.alike(one)
-        ruling = rulings.get(alike)
-        if ruling is None:
-            facts = _facts(asking, one, schedules)
-            ruling = rulings[alike] = _ruling(asking, one, facts)
-        decided.append(Decided(one, ruling))
-    return decided
-
-
-def _one_by_one(asking: Asking, due: Sequence[Due], schedules: _Schedules) -> list[Decided]:
-    """Where messages are counted: each that goes counts for those of its customer after it."""
     going, decided = Going(), []
-    for one in sorted(due, key=_planned_first):
-        facts = going.added_to(_facts(asking, one, schedules), one)
-        ruling = _ruling(asking, one, facts)
-        if isinstance(ruling.decision, Send):
+    for one in due:
+        alike = None if one.recent or going.before(one) else asking.alike(one)
+        ruling = rulings.get(alike) if alike is not None else None
+        if ruling is None:
+            ruling = _ruling(asking, one, schedules[one.schedule, one.version], going)
+            if alike is not None:
+                rulings[alike] = ruling
+        if counting and isinstance(ruling.decision, Send):
             going.add(one, Recent(asking.account.now, asking.channel.value, one.reference))
         decided.append(Decided(one, ruling))
     return decided
 
 
-def _facts(asking: Asking, due: Due, schedules: _Schedules) -> Facts:
-    schedule = schedules[due.schedule, due.version]
-    return asking.facts(due, schedule, schedule.step_at(due.step), asking.account.now)
-
-
-def _ruling(asking: Asking, due: Due, facts: Facts) -> Ruling:
-    account, template = asking.account, asking.templates.get(facts.step.template)
+def _ruling(asking: Asking, due: Due, schedule: Schedule, going: "Going") -> Ruling:
+    account, step = asking.account, schedule.step_at(due.step)
+    facts = going.added_to(asking.facts(due, schedule, step, account.now), due)
     decision = decide(facts)
+    template = asking.templates.get(facts.step.template)
     versions = Versions(due.schedule, due.version, account.rules_version, account.clock)
     record = record_of(decision, facts, versions, template.version if template else None)
     return Ruling(facts.schedule, facts.step, template, decision, record)
@@ -127,14 +119,17 @@ class Going:
     def __init__(self) -> None:
         self._going: dict[str, tuple[Recent, ...]] = {}
 
+    def before(self, due: Due) -> tuple[Recent, ...]:
+        """What goes to the same customer before a send."""
+        return self._going.get(due.held.customer, ())
+
     def added_to(self, facts: Facts, due: Due) -> Facts:
         """The facts of a send, with what goes before it."""
-        going = self._going.get(due.held.customer)
-        if going is None:
+        going = self.before(due)
+        if not going:
             return facts
         return facts._replace(recent=(*facts.recent, *going), messages=facts.messages + len(going))
 
     def add(self, due: Due, message: Recent) -> None:
         """It starts: those of the same customer that come after it in the batch count it."""
-        name = due.held.customer
-        self._going[name] = (*self._going.get(name, ()), message)
+        self._going[due.held.customer] = (*self.before(due), message)

@@ -89,8 +89,9 @@ OPTED_OUT = Suppression(SuppressionKind.OPTED_OUT, Aim.CUSTOMER, Channel.EMAIL, 
 RULES = ["{}", '{"collector": true}', '{"stricter_law": true}']
 AGAINST: list[dict[str, list[Suppression]]] = [{}, {"ann": [OPTED_OUT]}]
 DUES = [DUE, DUE._replace(command_waits=True), PUT_OFF]
-# What is counted is each customer's own, and not asked of these; a recipient is there or is not.
-OF_EACH = {"recipient": "", "reference": "", "messages": 0, "recent": ()}
+# What is told one by one is each customer's own, and not asked of these; nor is what it is about,
+# where nothing is. A recipient is there or is not.
+OF_EACH = {"recipient": "", "reference": "", "recent": ()}
 
 
 def asking(rules: str, against: dict[str, list[Suppression]]) -> Asking:
