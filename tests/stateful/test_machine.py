@@ -38,4 +38,4 @@ def test_guarantees_hold_after_every_step_of_any_journey(layby: Layby, clock: Fa
 
 @pytest.mark.soak
 def test_guarantees_hold_on_long_journeys(layby: Layby, clock: FakeClock) -> None:
-    run(layby, clock, examples=300, steps=100)
+    run(layby, clock, examples=80, steps=100)
