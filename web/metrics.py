@@ -68,7 +68,7 @@ def metrics(site: Site) -> Response:
 
 
 def _read(connection: Connection) -> Measured:
-    measures.limit_statements(connection, _SECONDS_AT_MOST)
+    measures.measure_lightly(connection, _SECONDS_AT_MOST)
     return Measured(
         measures.queues(connection),
         measures.inbox(connection),
@@ -90,7 +90,7 @@ class _Measurements(Collector):
         both = ("account", "channel")
         yield self._sum(names.SENDS_DUE, both, (((q.account, q.channel), q.due) for q in queues))
         yield self._sum(
-            names.SENDS_LATER, both, (((q.account, q.channel), q.later) for q in queues)
+            names.SENDS_NEXT_HOUR, both, (((q.account, q.channel), q.next_hour) for q in queues)
         )
         yield self._sum(
             names.SENDS_STARTED, both, (((q.account, q.channel), q.started) for q in queues)
@@ -134,7 +134,7 @@ def _busiest(measured: Measured) -> set[str]:
     """The accounts with the most in their queues."""
     load = Counter[str]()
     for queue in measured.queues:
-        load[queue.account] += queue.due + queue.later + queue.started
+        load[queue.account] += queue.due + queue.next_hour + queue.started
     for inbox in measured.inbox:
         load[inbox.account] += inbox.waiting
     for one in measured.unknown:

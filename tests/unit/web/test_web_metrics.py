@@ -26,22 +26,24 @@ def scrape(client: httpx.Client) -> dict[str, Series]:
 
 def test_gauges_tell_what_is_in_the_database(layby: Layby, door: Door) -> None:
     layby.set_up()
-    layby.on_schedule("ann", "bob", "cid")
+    layby.on_schedule("ann", "bob", "cid", "dee", "eve")
     layby.accept("pause", customers=["ann"])
     with layby.engine.begin() as connection:
         connection.exec_driver_sql(
             "UPDATE pending SET due_at = due_at - interval '1 hour' WHERE customer = 'ann'; "
             "UPDATE pending SET due_at = due_at + interval '1 day' WHERE customer = 'cid'; "
+            "UPDATE pending SET due_at = due_at + interval '1 minute' WHERE customer = 'dee'; "
+            "UPDATE pending SET due_at = due_at + interval '1 hour' WHERE customer = 'eve'; "
             "INSERT INTO commands (account, command, kind, digest, door, state) "
             "VALUES ('', 'x', '', '', 'stream', 'quarantined')"
         )
     with door.client() as client:
         told = scrape(client)
-    email = ("acme", "email")
-    assert told["layby_sends_due"] == {email: 2}
-    assert told["layby_sends_later"] == {email: 1}
-    assert told["layby_sends_started"] == {email: 0}
-    assert told["layby_oldest_due_age_seconds"] == {email: 3600}
+    email, sms = ("acme", "email"), ("acme", "sms")
+    assert told["layby_sends_due"] == {email: 2, sms: 0}
+    assert told["layby_sends_next_hour"] == {email: 2, sms: 0}
+    assert told["layby_sends_started"] == {email: 0, sms: 0}
+    assert told["layby_oldest_due_age_seconds"] == {email: 3600, sms: 0}
     assert told["layby_commands_waiting"] == {("acme",): 1}
     assert told["layby_oldest_command_age_seconds"][("acme",)] >= 0
     assert told["layby_commands_quarantined"] == {(): 1}
@@ -49,10 +51,14 @@ def test_gauges_tell_what_is_in_the_database(layby: Layby, door: Door) -> None:
 
 def test_started_and_unknown_are_counted_by_account_and_channel(layby: Layby, door: Door) -> None:
     layby.set_up()
-    layby.on_schedule("ann", "bob")
+    layby.on_schedule("ann", "bob", "cid", "dee")
     layby.deliver()
     with layby.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE sends SET state = 'unknown' WHERE customer = 'ann'")
+        connection.exec_driver_sql(
+            "UPDATE sends SET state = 'unknown' WHERE customer IN ('ann', 'cid', 'dee'); "
+            "UPDATE sends SET settled_at = settled_at - interval '6 days' WHERE customer = 'cid'; "
+            "UPDATE sends SET settled_at = settled_at - interval '8 days' WHERE customer = 'dee'"
+        )
         connection.exec_driver_sql(
             """
             INSERT INTO started (account, token, enrolment, slot, customer, step, channel,
@@ -64,8 +70,8 @@ def test_started_and_unknown_are_counted_by_account_and_channel(layby: Layby, do
         )
     with door.client() as client:
         told = scrape(client)
-    assert told["layby_sends_unknown"] == {("acme", "email"): 1}
-    assert told["layby_sends_started"] == {("acme", "sms"): 1}
+    assert told["layby_sends_unknown"] == {("acme", "email"): 2}, "of the last 7 days"
+    assert told["layby_sends_started"] == {("acme", "email"): 0, ("acme", "sms"): 1}
 
 
 def test_number_of_series_is_bounded_and_nothing_is_left_out(
