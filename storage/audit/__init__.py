@@ -51,8 +51,9 @@ def run_audit(connection: Connection, account: str | None = None) -> list[CheckR
     The transaction that this begins is the caller's to end.
     """
     _begin_snapshot(connection)
-    rows = {over: _count(connection, over, account) for over in {check.over for check in CHECKS}}
-    return [_ask(connection, check, account, rows[check.over]) for check in CHECKS]
+    looked_at = {(check.over, check.among) for check in CHECKS}
+    rows = {one: _count(connection, *one, account) for one in looked_at}
+    return [_ask(connection, check, account, rows[check.over, check.among]) for check in CHECKS]
 
 
 def _begin_snapshot(connection: Connection) -> None:
@@ -72,12 +73,13 @@ def _begin_snapshot(connection: Connection) -> None:
         connection.execute(text(f"SET LOCAL {setting} = '{value}'"))
 
 
-def _count(connection: Connection, over: str, account: str | None) -> int:
+def _count(connection: Connection, over: str, among: str, account: str | None) -> int:
     if over == CONSTRAINTS:
         return len(KEPT_BY)
     rows = _BY_ACCOUNT.get(over, over)
     found: int = connection.execute(
-        text(f"SELECT count(*) FROM {rows} {_only(over, account)}"), {"account": account}
+        text(f"SELECT count(*) FROM (SELECT * FROM {rows} WHERE {among}) r {_only(over, account)}"),
+        {"account": account},
     ).scalar_one()
     return found
 

@@ -30,6 +30,8 @@ class Check:
     """What to do about it."""
     warning: bool = False
     """It reads wall clocks, or only says that a process seems to be missing: nothing is broken."""
+    among: str = "true"
+    """A condition on the rows of `over`: it looks at no others."""
     judge: Callable[[Row[tuple[object, ...]]], str | None] | None = None
     """For what SQL can't tell: the detail of what is wrong with a row, or None."""
 

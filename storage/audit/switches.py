@@ -3,11 +3,24 @@
 By numbers, not clocks: a switch keeps the last send and the last entry of the journal given out
 before it, and its resume those given out until then. Both are read under the lock that starts and
 commands hold, so a number in between was taken while the switch was on.
+
+A clock only says where to look: what began after a pause has settled after it. So of the ledger's
+months those are read that were not over a day before the first pause.
 """
 
 from storage.audit.model import Check
 
-_STARTED_WHILE_SWITCHED_OFF = """
+_SINCE_THE_FIRST_PAUSE = """
+    settled_at > (
+        SELECT min(paused_at) - interval '1 day'
+        FROM (SELECT paused_at FROM switches WHERE scope <> 'queue'
+              UNION ALL
+              SELECT CAST(data->>'paused_at' AS timestamptz) FROM journal
+              WHERE event IN ('channel_resumed', 'template_resumed', 'account_resumed')) pauses)
+"""
+"""A day, because clocks may differ. The ledger is partitioned by this column."""
+
+_STARTED_WHILE_SWITCHED_OFF = f"""
     WITH switched AS (
         SELECT account, scope, name, int8range(after_send, NULL, '(]') AS sends
         FROM switches WHERE scope <> 'queue'
@@ -19,7 +32,8 @@ _STARTED_WHILE_SWITCHED_OFF = """
         SELECT account, scope, name, range_agg(sends) AS sends
         FROM switched GROUP BY account, scope, name
     ), attempt AS (
-        SELECT account, customer, send, channel, template, state FROM sends WHERE send IS NOT NULL
+        SELECT account, customer, send, channel, template, state FROM sends
+        WHERE send IS NOT NULL AND {_SINCE_THE_FIRST_PAUSE}
         UNION ALL
         SELECT account, customer, send, channel, template, 'in progress' FROM started
     ), under AS (
@@ -73,6 +87,7 @@ SWITCHES = (
         _STARTED_WHILE_SWITCHED_OFF,
         "Stop the delivery processes and keep the database as it is: this is a defect of the "
         "engine, or an older version still runs. Report it with `layby explain CUSTOMER`.",
+        among=_SINCE_THE_FIRST_PAUSE,
     ),
     Check(
         "G7",
