@@ -172,26 +172,58 @@ def read_refusals(
 
 def find_outcomes(connection: Connection, command: str, account: str | None) -> list[Outcome]:
     """Every account's command of this id; ids are given once in an account only."""
-    return _outcomes(
-        connection,
-        "c.command = :command AND (CAST(:account AS text) IS NULL OR c.account = :account)",
-        command=command,
-        account=account,
-    )
+    if account is None:
+        return _outcomes(connection, "true", source=_OF_THIS_ID, command=command)
+    found = read_outcome(connection, account, command)
+    return [found] if found else []
+
+
+_EVERY_ACCOUNT = """
+    (WITH RECURSIVE named AS (
+        (SELECT account FROM commands ORDER BY account LIMIT 1)
+        UNION ALL
+        SELECT later.account FROM named, LATERAL (
+            SELECT l.account FROM commands l WHERE l.account > named.account
+            ORDER BY l.account LIMIT 1
+        ) later
+    ) SELECT account FROM named) AS named
+"""
+"""Those that commands name, there or not: from one to the next along the index."""
+
+_OF_THIS_ID = f"""
+    {_EVERY_ACCOUNT},
+    LATERAL (SELECT * FROM commands
+             WHERE account = named.account AND command = :command OFFSET 0) AS c
+"""
 
 
 def list_outcomes(
     connection: Connection, account: str | None, state: CommandState | None, limit: int
 ) -> list[Outcome]:
     """The newest commands first."""
+    if account is not None:
+        newest = _NEWEST.format(source="commands c", of="c.account = :account")
+    elif state is not None:
+        newest = _NEWEST.format(source="commands c", of="true")
+    else:
+        # No index has the numbers of all accounts: each account's newest, and of these the newest.
+        each = _NEWEST.format(source="commands c", of="c.account = named.account")
+        newest = _NEWEST.format(source=f"{_EVERY_ACCOUNT}, LATERAL {each} AS c", of="true")
     return _outcomes(
         connection,
-        "(CAST(:account AS text) IS NULL OR c.account = :account) "
-        "AND (CAST(:state AS text) IS NULL OR c.state = :state) ORDER BY c.seq DESC LIMIT :limit",
+        "true ORDER BY c.seq DESC",
+        source=f"{newest} AS c",
         account=account,
         state=state.value if state else None,
         limit=limit,
     )
+
+
+_NEWEST = """
+    (SELECT c.* FROM {source}
+     WHERE {of} AND (CAST(:state AS text) IS NULL OR c.state = :state)
+     ORDER BY c.seq DESC LIMIT :limit)
+"""
 
 
 def _outcomes(

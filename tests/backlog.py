@@ -67,3 +67,30 @@ def another_account(layby: Layby, account: str) -> None:
     texting = {"anchor": "assigned_at", "steps": [step]}
     layby.must("put_schedule", schedule="texting", definition=texting)
     layby.account = own
+
+
+def make_past(engine: Engine) -> None:
+    """For each customer a send that failed long ago, one without a word, and an old command.
+
+    Beside them many accounts with one such send: by the statistics, any account has as few.
+    """
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_PAST)
+
+
+_PAST = """
+    INSERT INTO sends (account, enrolment, step, customer, channel, state, rule, planned_at,
+                       business_at, settled_at, token)
+    SELECT account, enrolment, settled.step, customer, 'email', state, '', moment, moment, moment,
+           gen_random_uuid()
+    FROM enrolments, (VALUES (0, 'failed'), (1, 'unknown')) AS settled (step, state),
+         LATERAL (SELECT now() - interval '100 days' + enrolment * interval '1 second' AS moment) m
+    UNION ALL
+    SELECT 'other-' || n, 0, 0, '', 'email', 'failed', '', moment, moment, moment, NULL
+    FROM generate_series(1, 1000) AS n, (SELECT now() - interval '100 days' AS moment) m;
+
+    INSERT INTO commands (account, command, kind, digest, door, state, done_at)
+    SELECT account, 'old ' || customer, 'pause', '', 'test', 'applied', now() FROM customers;
+
+    ANALYZE
+"""
