@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -15,7 +16,7 @@ from storage.database import (
     is_lock_timeout,
     transact,
 )
-from storage.retention import START, Keep, Place
+from storage.retention import START, Keep, Place, Pruned
 
 log = structlog.get_logger()
 
@@ -28,12 +29,23 @@ TURN_SECONDS = 4.0
 _WALK_AGAIN_SECONDS = 3600.0
 
 
+Prune = Callable[[Connection, datetime, datetime, int], Pruned]
+
+
+class Looked(NamedTuple):
+    """How far all of a kind was looked at, and until when what is kept there is left alone."""
+
+    to: datetime
+    rest: Deadline
+
+
 class Pruning:
     """Prunes for a turn at each tick, and goes on where it stopped."""
 
     def __init__(self, engine: Engine, keep: Keep) -> None:
         self._engine = engine
         self._keep = keep
+        self._looked: dict[Prune, Looked] = {}
         self._places: dict[str, Place] = {}
         self._walked: dict[str, Deadline] = {}
         """Partitions that were walked to their end, and until when they are left alone."""
@@ -49,17 +61,16 @@ class Pruning:
             log.info("pruned", rows=gone)
         return gone
 
-    def _batches(
-        self,
-        keep: timedelta | None,
-        prune: Callable[[Connection, datetime, int], int],
-        limit: int,
-        turn: Deadline,
-    ) -> int:
+    def _batches(self, keep: timedelta | None, prune: Prune, limit: int, turn: Deadline) -> int:
         gone, batch = 0, 1
         while keep is not None and batch and not turn.passed:
+            looked = self._looked.get(prune)
+            if looked is None or looked.rest.passed:
+                looked = Looked(retention.BEGINNING, Deadline.after(_WALK_AGAIN_SECONDS))
             with self._engine.begin() as connection:
-                batch = prune(connection, retention.moment_before(connection, keep), limit)
+                before = retention.moment_before(connection, keep)
+                batch, looked_to = prune(connection, looked.to, before, limit)
+            self._looked[prune] = looked._replace(to=looked_to)
             gone += batch
         return gone
 

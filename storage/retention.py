@@ -5,8 +5,10 @@ Everything goes in batches that are found by an index, together with all that re
 customers are never pruned.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -30,31 +32,39 @@ def moment_before(connection: Connection, keep: timedelta) -> datetime:
     return moment
 
 
-def prune_commands(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete commands that were done before a moment, with their targets; returns how many.
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+
+
+class Pruned(NamedTuple):
+    """What a batch came to."""
+
+    gone: int
+    looked_to: datetime
+    """What is older than this and still there is kept for a reason, or held by somebody."""
+
+
+def _pruned(moments: Sequence[datetime], before: datetime, *, is_all: bool) -> Pruned:
+    return Pruned(len(moments), before if is_all else max(moments))
+
+
+def prune_commands(connection: Connection, since: datetime, before: datetime, limit: int) -> Pruned:
+    """Delete commands that were done between two moments, with their targets; the oldest first.
 
     Not what can be replayed, waits for quiet, or found a send in progress that the ledger still
     has: that is the proof that it began before the silence.
     """
-    rows = connection.execute(text(_DONE), {"before": before, "limit": limit})
-    accounts: list[str] = []
-    seqs: list[int] = []
-    targets = 0
-    for row in rows:
-        targets += row.targets
-        if seqs and targets > _TARGETS_AT_ONCE:
-            break
-        accounts.append(row.account)
-        seqs.append(row.seq)
-    values = {"accounts": accounts, "seqs": seqs}
+    rows = connection.execute(text(_DONE), {"since": since, "before": before, "limit": limit}).all()
+    upto = list(accumulate(row.targets for row in rows))
+    old = rows[: max(1, bisect_right(upto, _TARGETS_AT_ONCE))]
+    values = {"accounts": [row.account for row in old], "seqs": [row.seq for row in old]}
     for table in ("command_targets", "commands"):
         connection.execute(text(_DELETE_COMMANDS.format(table=table)), values)
-    return len(seqs)
+    return _pruned([row.done_at for row in old], before, is_all=len(old) == len(rows) < limit)
 
 
 _DONE = """
-    SELECT account, seq, targets FROM commands c
-    WHERE state NOT IN ('accepted', 'quarantined') AND done_at < :before
+    SELECT account, seq, targets, done_at FROM commands c
+    WHERE state NOT IN ('accepted', 'quarantined') AND done_at >= :since AND done_at < :before
       AND NOT EXISTS (
           SELECT 1 FROM command_targets t
           WHERE t.account = c.account AND t.seq = c.seq
@@ -73,38 +83,46 @@ _DELETE_COMMANDS = """
 """
 
 
-def prune_tokens(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete tokens that were over before a moment: until then they tell whose commands were."""
-    return connection.execute(
+def prune_tokens(connection: Connection, since: datetime, before: datetime, limit: int) -> Pruned:
+    """Delete tokens that were over between two moments: till then they tell whose commands were."""
+    rows = connection.execute(
         text(
             """
             DELETE FROM tokens t USING (
-                SELECT token FROM tokens
-                WHERE least(revoked_at, expires_at) < :before LIMIT :limit
+                SELECT token, least(revoked_at, expires_at) AS over_at FROM tokens
+                WHERE least(revoked_at, expires_at) >= :since
+                  AND least(revoked_at, expires_at) < :before
+                ORDER BY over_at LIMIT :limit
             ) old
             WHERE t.token = old.token
+            RETURNING old.over_at
             """
         ),
-        {"before": before, "limit": limit},
-    ).rowcount
+        {"since": since, "before": before, "limit": limit},
+    )
+    moments = rows.scalars().all()
+    return _pruned(moments, before, is_all=len(moments) < limit)
 
 
-def prune_journal(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete entries of before a moment, whose command is gone; returns how many."""
-    return connection.execute(
+def prune_journal(connection: Connection, since: datetime, before: datetime, limit: int) -> Pruned:
+    """Delete entries recorded between two moments, whose command is gone; the oldest first."""
+    rows = connection.execute(
         text(
             """
             DELETE FROM journal j USING (
-                SELECT account, entry FROM journal o
-                WHERE recorded_at < :before AND NOT EXISTS (
+                SELECT account, entry, recorded_at FROM journal o
+                WHERE recorded_at >= :since AND recorded_at < :before AND NOT EXISTS (
                     SELECT 1 FROM commands c WHERE c.account = o.account AND c.seq = o.seq)
                 ORDER BY recorded_at LIMIT :limit
             ) old
             WHERE j.account = old.account AND j.entry = old.entry
+            RETURNING old.recorded_at
             """
         ),
-        {"before": before, "limit": limit},
-    ).rowcount
+        {"since": since, "before": before, "limit": limit},
+    )
+    moments = rows.scalars().all()
+    return _pruned(moments, before, is_all=len(moments) < limit)
 
 
 class Place(NamedTuple):

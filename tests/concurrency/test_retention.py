@@ -8,6 +8,7 @@ import pytest
 from concurrency.interleave import Interleaving, planted
 from concurrency.parts import answer, start, started
 from harness import Layby
+from plans import listen, nodes_of, rows_read
 
 from domain.message import Answer
 from scheduler.pruning import Pruning
@@ -189,7 +190,7 @@ def test_pruning_waits_for_nobody_and_nobody_for_it(old: Layby, between: Interle
 
 
 def test_command_that_another_one_holds_is_passed_by(old: Layby, between: Interleaving) -> None:
-    """A replay, a purge: it goes at the next tick, if it is still to go then."""
+    """A replay, a purge: it goes within the hour, if it is still to go then."""
     replaying = between.stopped(
         lambda: touch(old, "UPDATE commands SET problem = NULL WHERE kind = 'activate'"),
         having="UPDATE commands",
@@ -197,6 +198,47 @@ def test_command_that_another_one_holds_is_passed_by(old: Layby, between: Interl
     Pruning(old.engine, ALL).prune()
     replaying.go().result()
     assert kept(old) == ["activate"]
+
+
+TO_BE_REPLAYED = """
+    INSERT INTO commands (account, command, kind, digest, door, state, targets, refused, done_at)
+    SELECT 'acme', 'old-' || n, 'pause', '', 'test', 'refused', 1, 1, '2020-01-10Z'
+    FROM generate_series(1, 3000) AS n;
+
+    INSERT INTO command_targets (account, customer, seq, state, code)
+    SELECT account, command, seq, 'refused', 'cannot_apply'
+    FROM commands WHERE starts_with(command, 'old-');
+
+    INSERT INTO journal (account, event, seq, business_at, recorded_at)
+    SELECT account, '', seq, done_at, done_at FROM commands WHERE starts_with(command, 'old-');
+
+    ANALYZE
+"""
+
+
+def test_what_is_kept_for_a_reason_is_not_read_at_each_tick(people: Layby) -> None:
+    touch(people, TO_BE_REPLAYED)
+    pruning = Pruning(people.engine, Keep(commands=YEAR, journal=YEAR))
+    assert pruning.prune() == 0
+    said = listen(people.engine)
+    assert pruning.prune() == 0
+    nodes = list(nodes_of(people.engine, said))
+    assert {"commands", "journal"} <= {node.get("Relation Name") for node in nodes}
+    for node in nodes:
+        assert rows_read(node) < 50, node
+
+
+def test_what_was_kept_for_a_reason_goes_once_that_is_over_and_an_hour_has_passed(
+    people: Layby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(people, TO_BE_REPLAYED)
+    pruning, hour_over = (Pruning(people.engine, Keep(commands=YEAR)) for _ in range(2))
+    assert pruning.prune() == 0
+    monkeypatch.setattr("scheduler.pruning._WALK_AGAIN_SECONDS", 0.0)
+    assert hour_over.prune() == 0
+    touch(people, "UPDATE command_targets SET code = NULL WHERE code = 'cannot_apply'")
+    assert pruning.prune() == 0
+    assert hour_over.prune() == 3000
 
 
 def touch(layby: Layby, sql: str) -> None:
