@@ -190,12 +190,19 @@ def accounts_concerned(connection: Connection, switch: Switch) -> list[str]:
     """The accounts that have something which a resume brings forward or spreads."""
     rows = connection.execute(
         text(
-            f"""
-            SELECT a.account FROM accounts a
-            WHERE :account IN ('', a.account) AND EXISTS (
-                SELECT 1 FROM pending p
-                WHERE p.account = a.account
-                  AND {_OVERDUE.format(now="coalesce(a.test_now, statement_timestamp())")})
+            """
+            SELECT a.account
+            FROM (SELECT account, coalesce(test_now, statement_timestamp()) AS now
+                  FROM accounts WHERE :account IN ('', account)) AS a
+            -- The first of each channel, as for a tick: asked whether any is due, the planner may
+            -- read all that is pending.
+            WHERE EXISTS (SELECT 1 FROM unnest(CAST(:channels AS text[])) AS c (channel)
+                          WHERE (SELECT p.due_at FROM pending p
+                                 WHERE p.account = a.account AND p.channel = c.channel
+                                 ORDER BY p.due_at LIMIT 1) <= a.now)
+               OR EXISTS (SELECT 1 FROM pending p
+                          WHERE p.account = a.account AND p.deferred = :deferred
+                            AND p.deferred IN ('paused', 'command_waits'))
             ORDER BY a.account
             """
         ),
@@ -213,11 +220,11 @@ def _what(switch: Switch) -> dict[str, Any]:
     return {"channels": switch.channels, "deferred": deferred_by(switch)}
 
 
-def deferred_by(switch: Switch) -> str:
-    """The gate's rule that puts off what a switch forbids; empty: it never comes to the gate."""
+def deferred_by(switch: Switch) -> str | None:
+    """The gate's rule that puts off what a switch forbids; None: it never comes to the gate."""
     if switch.scope is Scope.QUEUE:
         return "command_waits"
-    return "paused" if switch.scope is Scope.TEMPLATE else ""
+    return "paused" if switch.scope is Scope.TEMPLATE else None
 
 
 def overdue(

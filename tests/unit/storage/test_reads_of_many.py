@@ -1,4 +1,4 @@
-"""What an operator lists is read as far as it is shown, however much there was or is."""
+"""What an operator asks for is read as far as it concerns it, however much there was or is."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,10 +8,12 @@ from backlog import another_account, make_due, make_past
 from harness import START, Layby
 from plans import listen, nodes_of, rows_read
 
-from storage import outcomes, reports
+from domain.switch import Scope, Switch
+from storage import outcomes, reports, switches
 from storage.database import Connection
 
 SHOWN = 10
+EMAIL = Switch(Scope.CHANNEL, "email")
 
 READS: dict[str, Callable[[Connection], object]] = {
     "failed": lambda c: reports.unresolved(c, "failed", None, SHOWN),
@@ -22,6 +24,10 @@ READS: dict[str, Callable[[Connection], object]] = {
     "a later page of customers": lambda c: reports.customers(
         c, None, None, SHOWN, after=("acme", "b-500")
     ),
+    "accounts that a resume concerns": lambda c: switches.accounts_concerned(c, EMAIL),
+    "what a resume spreads": lambda c: switches.overdue(
+        c, "acme", EMAIL, START, deferred_only=False
+    ),
 }
 
 
@@ -31,6 +37,7 @@ def many(layby: Layby) -> Layby:
     another_account(layby, "zeta")
     for account in ("acme", "zeta"):
         make_due(layby.engine, account, 1000, at=START + timedelta(days=1))
+    make_due(layby.engine, "acme", SHOWN, prefix="due")
     make_past(layby.engine)
     return layby
 
