@@ -20,9 +20,7 @@ OLDEST_DUE = Metric(
 )
 COMMANDS_WAITING = Metric("layby_commands_waiting", "Commands accepted and not applied yet.")
 OLDEST_COMMAND = Metric("layby_oldest_command_age_seconds", "Age of the oldest waiting command.")
-SENDS_UNKNOWN = Metric(
-    "layby_sends_unknown", "Sends settled in the last 7 days of which there is no word."
-)
+SENDS_UNKNOWN = Metric("layby_sends_unknown", "Sends of which there is no word.")
 COMMANDS_QUARANTINED = Metric("layby_commands_quarantined", "Commands that could not be read.")
 HTTP_REQUESTS = Metric("layby_http_requests", "Requests answered by this process.")
 HTTP_WAITERS = Metric("layby_http_waiters", "Requests of this process that wait for an outcome.")

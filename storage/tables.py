@@ -398,13 +398,15 @@ sends = Table(
     PrimaryKeyConstraint("account", "enrolment", "step", "settled_at"),
     one_of("state", FINAL_STATES),
     CheckConstraint("state NOT IN ('sent', 'unknown') OR token IS NOT NULL", name="was_started"),
-    # A customer's are found by its enrolments. The few that wait for a receipt or a person.
+    # What went wrong, the newest first. A customer's are found by its enrolments.
     Index(
         "sends_unresolved_idx",
         "account",
         "settled_at",
         postgresql_where=text("state IN ('unknown', 'failed')"),
     ),
+    # The few that wait for a receipt or a person.
+    Index("sends_unknown_idx", "account", "settled_at", postgresql_where=text("state = 'unknown'")),
     postgresql_partition_by="RANGE (settled_at)",
 )
 

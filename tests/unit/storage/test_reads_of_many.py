@@ -18,6 +18,8 @@ EMAIL = Switch(Scope.CHANNEL, "email")
 READS: dict[str, Callable[[Connection], object]] = {
     "failed": lambda c: reports.unresolved(c, "failed", None, SHOWN),
     "failed of an account": lambda c: reports.unresolved(c, "failed", "acme", SHOWN),
+    "unknown": lambda c: reports.unresolved(c, "unknown", None, SHOWN),
+    "unknown of an account": lambda c: reports.unresolved(c, "unknown", "acme", SHOWN),
     "commands": lambda c: outcomes.list_outcomes(c, None, None, SHOWN),
     "commands of an account": lambda c: outcomes.list_outcomes(c, "acme", None, SHOWN),
     "a command": lambda c: outcomes.find_outcomes(c, "old b-7", None),

@@ -55,9 +55,8 @@ def test_started_and_unknown_are_counted_by_account_and_channel(layby: Layby, do
     layby.deliver()
     with layby.engine.begin() as connection:
         connection.exec_driver_sql(
-            "UPDATE sends SET state = 'unknown' WHERE customer IN ('ann', 'cid', 'dee'); "
-            "UPDATE sends SET settled_at = settled_at - interval '6 days' WHERE customer = 'cid'; "
-            "UPDATE sends SET settled_at = settled_at - interval '8 days' WHERE customer = 'dee'"
+            "UPDATE sends SET state = 'unknown' WHERE customer IN ('ann', 'cid'); "
+            "UPDATE sends SET settled_at = settled_at - interval '60 days' WHERE customer = 'cid'"
         )
         connection.exec_driver_sql(
             """
@@ -70,7 +69,7 @@ def test_started_and_unknown_are_counted_by_account_and_channel(layby: Layby, do
         )
     with door.client() as client:
         told = scrape(client)
-    assert told["layby_sends_unknown"] == {("acme", "email"): 2}, "of the last 7 days"
+    assert told["layby_sends_unknown"] == {("acme", "email"): 2}, "however old"
     assert told["layby_sends_started"] == {("acme", "email"): 0, ("acme", "sms"): 1}
 
 
