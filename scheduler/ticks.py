@@ -9,9 +9,9 @@ import structlog
 
 from config.machine_time import machine_seconds
 from domain.message import Answer, Result
-from storage import erasure, marks, partitions, replans, settles, silence, starts, unapplied
+from storage import erasure, marks, partitions, replans, rescues, silence, starts, unapplied
 from storage.database import Engine
-from storage.settles import Open
+from storage.rescues import Open
 from workers.broker import Bell
 from workers.settling import settle_open
 
@@ -73,9 +73,12 @@ class Watch:
         self._seen: dict[tuple[str, int, UUID], float] = {}
 
     def rescue(self, engine: Engine, only: str | None = None) -> int:
-        """Settle as unknown what has been started for longer than its lease; returns how many."""
+        """Settle as unknown what has been started for longer than its lease; returns how many.
+
+        What somebody holds is left to them, and seen to at the next look.
+        """
         with engine.connect() as connection:
-            found = settles.open_starts(connection)
+            found = rescues.open_starts(connection)
         # Read after the rows: a send is never taken for older than it is.
         now = machine_seconds()
         self._seen = {_name(one): self._seen.get(_name(one), now) for one in found}
@@ -84,10 +87,10 @@ class Watch:
             for one in found
             if now - self._seen[_name(one)] > one.lease_seconds and only in (None, one.account)
         ]
-        if overdue:
-            log.warning("rescued", sends=len(overdue))
-            settle_open(engine, overdue, _NO_WORD)
-        return len(overdue)
+        rescued = settle_open(engine, overdue, _NO_WORD)
+        if rescued:
+            log.warning("rescued", sends=rescued)
+        return rescued
 
     @property
     def watching(self) -> int:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from storage.settles import Open
+from storage.rescues import OPEN, Open
 
 
 class Forgotten(NamedTuple):
@@ -43,7 +43,7 @@ def started_of_live(connection: Connection) -> list[Open]:
     """What is started in live accounts."""
     rows = connection.execute(
         text(
-            "SELECT account, send, token, lease_seconds FROM started "
+            f"SELECT {OPEN} FROM started "
             "JOIN accounts USING (account) WHERE test_now IS NULL ORDER BY account, send"
         )
     )

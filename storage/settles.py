@@ -132,7 +132,8 @@ def _found_again(connection: Connection, account: str, settled: Sequence[Settled
 
 def _columns(settled: Sequence[Settled]) -> dict[str, str]:
     """What each has of its own; and the ends, each once."""
-    # By id: a rescue, a late worker and a second try may hold the same rows at the same time.
+    # By id, though the plan may take the rows in another order: who else settles the same ones is a
+    # rescue, which waits for nothing, or this very worker's second try.
     by_id = sorted(settled, key=lambda one: one.send)
     ends: dict[tuple[str, End], int] = {}
     numbered = [ends.setdefault((one.token.hex, one.end), len(ends)) for one in by_id]
@@ -254,36 +255,13 @@ def resolve_late(connection: Connection, account: str, settled: Sequence[Settled
     ).rowcount
 
 
-class Open(NamedTuple):
-    """A started send, as the rescue watches it."""
-
-    account: str
-    send: int
-    token: UUID
-    lease_seconds: int
-
-
-def open_starts(connection: Connection) -> list[Open]:
-    """All that is started now."""
-    rows = connection.execute(text("SELECT account, send, token, lease_seconds FROM started"))
-    return [Open(*row) for row in rows]
-
-
-def flights(connection: Connection, account: str, sends: Sequence[int]) -> list[Flight]:
-    """Started sends, for whoever settles them in their worker's stead."""
-    return _flights(
-        connection, account, "s.send = ANY(CAST(:sends AS bigint[]))", sends=numbers(sends)
-    )
-
-
 def started_with(connection: Connection, account: str, token: UUID) -> list[Flight]:
     """What one start took and nobody has settled."""
-    return _flights(connection, account, "s.token = :token", token=token)
+    return flights(connection, account, "s.token = :token", token=token)
 
 
-def _flights(
-    connection: Connection, account: str, condition: str, **values: object
-) -> list[Flight]:
+def flights(connection: Connection, account: str, condition: str, **values: object) -> list[Flight]:
+    """Started sends `s` of a condition, as they are told to whoever settles them."""
     rows = connection.execute(
         text(
             f"""

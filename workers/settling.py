@@ -1,15 +1,17 @@
 """Settling: writing down what became of sends, and planning what follows."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from domain.commands import Command
 from domain.message import Answer, Result
 from domain.send import AFTER_ANSWER, SendState, retry_after
-from storage import enrolments, inbox, settles
+from storage import enrolments, inbox, rescues, settles
 from storage.accounts import Account, read_account
 from storage.database import Connection, Engine, transact
-from storage.settles import BACK, Course, End, Flight, Open, Settled
+from storage.rescues import Open
+from storage.settles import BACK, Course, End, Flight, Settled
 from workers.planning import after, fallback_of, moved_by, plan_of
 
 PATIENCE_SECONDS = 120
@@ -48,6 +50,15 @@ def _settle(
     commands: Sequence[Command],
 ) -> None:
     settles.lock_slots(connection, account_id, sorted({flight.slot for flight, _ in answers}))
+    _write(connection, account_id, answers, provider)
+    for command in commands:
+        inbox.accept(connection, command, DOOR)
+
+
+def _write(
+    connection: Connection, account_id: str, answers: Sequence[Answered], provider: str | None
+) -> None:
+    """Under the slots' locks, which are held since an earlier statement."""
     account = read_account(connection, account_id)
     assert account is not None, "it has sends"
     settled = _ended(connection, account, answers, provider)
@@ -58,8 +69,6 @@ def _settle(
         enrolments.replan(connection, account_id, plans)
     if over.taken < len(settled):
         settles.resolve_late(connection, account_id, settled)
-    for command in commands:
-        inbox.accept(connection, command, DOOR)
 
 
 def _ended(
@@ -118,11 +127,25 @@ def give_back(engine: Engine, account: str, token: UUID) -> None:
     settle(engine, account, [(flight, result) for flight in taken], provider=None)
 
 
-def settle_open(engine: Engine, open_: Sequence[Open], result: Result) -> None:
-    """Settle started sends that no worker answers for, all with the same result."""
-    for account in {one.account for one in open_}:
-        tokens = {one.send: one.token for one in open_ if one.account == account}
-        with engine.connect() as connection:
-            found = settles.flights(connection, account, list(tokens))
-        mine = [(one, result) for one in found if one.token == tokens[one.send]]
-        settle(engine, account, mine, provider=None)
+def settle_open(engine: Engine, open_: Sequence[Open], result: Result) -> int:
+    """Settle started sends that no worker answers for, all with the same result; returns how many.
+
+    What others hold is passed over: whoever asks looks again.
+    """
+    by_account: dict[str, list[Open]] = {}
+    for one in open_:
+        by_account.setdefault(one.account, []).append(one)
+    return sum(
+        transact(engine, partial(_settle_free, account_id=account, open_=ones, result=result))
+        for account, ones in by_account.items()
+    )
+
+
+def _settle_free(
+    connection: Connection, account_id: str, open_: Sequence[Open], result: Result
+) -> int:
+    slots = rescues.lock_free_slots(connection, account_id, sorted({one.slot for one in open_}))
+    held = rescues.hold_free(connection, account_id, open_, slots)
+    if held:
+        _write(connection, account_id, [(one, result) for one in held], provider=None)
+    return len(held)

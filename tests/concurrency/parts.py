@@ -71,8 +71,7 @@ class Taken(NamedTuple):
 def started(engine: Engine, account: str) -> list[Taken]:
     """What is started and not settled, oldest first."""
     with engine.connect() as connection:
-        sends = [o.send for o in settles.open_starts(connection) if o.account == account]
-        found = settles.flights(connection, account, sends)
+        found = settles.flights(connection, account, "true")
     return sorted(Taken(account, one.send, one) for one in found)
 
 

@@ -93,20 +93,21 @@ def test_settle_and_rescue_of_the_same_send_write_one_outcome(
     assert broken(people.engine) == {}
 
 
-def test_rescue_that_comes_second_finds_nothing(
+def test_rescue_that_comes_second_leaves_the_send_to_who_settles_it(
     people: Layby, clock: FakeClock, between: Interleaving
 ) -> None:
+    """It waits for nobody; and what had come to nothing is rescued by the next look."""
     start(people.engine, people.account)
-    opens = started(people.engine, people.account)
+    first = started(people.engine, people.account)[:1]
     watch = Watch()
     watch.rescue(people.engine)
     clock.pass_lease()
-    word = between.stopped(lambda: answer(people.engine, opens, Answer.TEMPORARY), having=SETTLES)
-    rescue = between.waiting(lambda: watch.rescue(people.engine), for_=word)
-    word.go().result()
-    rescue.result()
-    assert people.rows("SELECT 1 FROM sends") == []
-    assert people.one("SELECT count(*) FROM pending") == 2
+    word = between.stopped(lambda: answer(people.engine, first, Answer.ACCEPTED), having=SETTLES)
+    assert between.run(lambda: watch.rescue(people.engine)).result() == 1
+    with pytest.raises(CrashedError):
+        word.crash().result()
+    assert watch.rescue(people.engine) == 1
+    assert people.rows("SELECT state FROM sends") == [("unknown",), ("unknown",)]
     assert broken(people.engine) == {}
 
 

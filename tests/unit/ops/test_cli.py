@@ -15,7 +15,7 @@ from warm import WarmLayby
 from domain.message import Answer, Result
 from ops.fact_words import in_words
 from ops.servers import Servers
-from storage import settles
+from storage import rescues
 from workers.settling import settle_open
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -196,7 +196,7 @@ def _leave_unknown(layby: Layby) -> None:
                    1, 'nudge', 1, '', '{}', now(), 30, 'gone' FROM taken
             """
         )
-        open_ = settles.open_starts(connection)
+        open_ = rescues.open_starts(connection)
     settle_open(layby.engine, open_, Result(Answer.UNKNOWN, "no word"))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import event
 
 from domain.message import Answer, Channel, Result
 from domain.switch import Scope, Switch
-from storage import settles, silence, starts
+from storage import rescues, silence, starts
 from storage.audit import CHECKS, CheckResult, run_audit
 from storage.database import connect
 from workers import switches
@@ -61,7 +61,7 @@ def settle(layby: Layby, customer: str, answer: Answer) -> None:
     """Give a send in progress its answer."""
     token = layby.one("SELECT token FROM started WHERE customer = :c", c=customer)
     with layby.engine.connect() as connection:
-        taken = [one for one in settles.open_starts(connection) if one.token == token]
+        taken = [one for one in rescues.open_starts(connection) if one.token == token]
     settle_open(layby.engine, taken, Result(answer, "as the test says"))
 
 

@@ -8,7 +8,7 @@ from concurrency.parts import answer, start, started
 from harness import START, Layby
 
 from domain.message import Answer, Channel, Result
-from storage import settles
+from storage import rescues
 from storage.audit import run_audit
 from workers.delivery import deliver
 from workers.settling import settle_open
@@ -179,7 +179,7 @@ def test_what_a_late_step_moves_is_known_to_who_settles_in_its_workers_stead(lay
     start(layby.engine, layby.account)
     layby.travel(timedelta(days=5))
     with layby.engine.connect() as connection:
-        open_ = settles.open_starts(connection)
+        open_ = rescues.open_starts(connection)
     settle_open(layby.engine, open_, Result(Answer.UNKNOWN, "no word"))
     assert [state for _, state, _ in layby.ledger("ann")] == ["unknown"]
     assert due(layby) == [(1, "2026-01-18 09:00")], "ten days, however long the rescue took"
