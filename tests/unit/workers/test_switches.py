@@ -221,6 +221,24 @@ def test_what_waited_for_its_customers_commands_waits_until_they_are_applied(lay
     assert layby.ledger("bob") == [(0, "sent", "accepted")]
 
 
+def test_what_waits_for_a_command_goes_on_waiting_beside_others_that_go_out(layby: Layby) -> None:
+    """In one batch with them, behind them, and at each further look."""
+    layby.set_up()
+    layby.on_schedule("ann")
+    pause(layby.engine, LIFECYCLE)
+    layby.accept("move_to_directory", customers=["ann"])
+    layby.deliver()
+    unpause(layby, LIFECYCLE, timedelta(0))
+    for look in (1, 2):
+        make_due(layby.engine, "acme", 1, prefix=f"look{look}", at=JUST_BEFORE)
+        layby.deliver()
+        assert (sent(layby), layby.ledger("ann")) == (look, [])
+        with layby.engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE pending SET due_at = planned_at WHERE step = 0")
+    layby.ring()
+    assert layby.ledger("ann") == [(0, "cancelled", "moved")]
+
+
 def test_paused_bulk_holds_its_customers_in_order_and_lets_single_commands_through(
     layby: Layby,
 ) -> None:
