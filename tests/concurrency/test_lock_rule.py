@@ -479,14 +479,19 @@ def test_reactivation_with_the_counter_first_deadlocks_with_a_move(
     assert errors == {"40P01": 1}
 
 
+def forget_what_was_started(engine: Engine) -> None:
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.execute(text("VACUUM started"))
+
+
 def test_settling_is_guarded_by_the_token_of_the_attempt(people: Layby) -> None:
     """Another attempt at the same step can't be settled with the first one's word (G4)."""
     engine, account = people.engine, people.account
+    forget_what_was_started(engine)
     start(engine, account)
     first = started(engine, account)
     answer(engine, first, Answer.NOT_HANDED_OVER)
-    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-        connection.execute(text("VACUUM started"))  # so that the second is where the first was
+    forget_what_was_started(engine)  # so that the second is where the first was
     start(engine, account)
     second = {one.send for one in started(engine, account)}
     assert {one.flight.tid for one in started(engine, account)} == {it.flight.tid for it in first}
