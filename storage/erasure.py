@@ -33,25 +33,36 @@ def redact(connection: Connection, account: str, customers: Sequence[str], now: 
             ), runs AS (
                 UPDATE enrolments SET "values" = '{}', reference = ''
                 WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
-                RETURNING enrolment
-            ), recorded AS (
-                UPDATE facts SET data = jsonb_build_object('fact', kind)
-                WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
             )
-            UPDATE sends s SET detail = '' FROM runs
-            WHERE s.account = :account AND s.enrolment = runs.enrolment
-              AND s.token IS NOT NULL AND s.detail <> ''
+            UPDATE facts SET data = jsonb_build_object('fact', kind)
+            WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
             """
         ),
         {"account": account, "customers": list(customers), "now": now},
     )
+    # Held by number first, as by a late word on several of them, which holds no customer.
+    theirs = {"account": account, "customers": list(customers)}
+    connection.execute(_HOLD_SAID, theirs)
+    connection.execute(_FORGET_SAID, theirs)
+
+
+_SAID = """
+    s.account = :account AND s.enrolment = e.enrolment AND e.account = :account
+    AND e.customer = ANY(CAST(:customers AS text[])) AND s.token IS NOT NULL AND s.detail <> ''
+"""
+
+_HOLD_SAID = text(
+    f"SELECT 1 FROM sends s, enrolments e WHERE {_SAID} ORDER BY s.send FOR NO KEY UPDATE OF s"
+)
+
+_FORGET_SAID = text(f"UPDATE sends s SET detail = '' FROM enrolments e WHERE {_SAID}")
 
 
 def hold_commands(
     connection: Connection, account: str, customers: Iterable[str], seqs: Iterable[int]
-) -> None:
+) -> list[int]:
     """Hold, by number, all commands for these customers, and those that are to be finished."""
-    connection.execute(
+    rows = connection.execute(
         text(
             """
             SELECT seq FROM commands
@@ -67,11 +78,19 @@ def hold_commands(
         ),
         {"account": account, "customers": list(customers), "seqs": numbers(seqs)},
     )
+    return [row.seq for row in rows]
 
 
-def erase(connection: Connection, account: str, until: Mapping[str, int]) -> None:
+def erase(
+    connection: Connection, account: str, until: Mapping[str, int], held: Iterable[int]
+) -> None:
     """Erase these customers from held commands up to a number each, and from what came of them."""
-    values = {"account": account, "customers": texts(until), "until": numbers(until.values())}
+    values = {
+        "account": account,
+        "customers": texts(until),
+        "until": numbers(until.values()),
+        "held": numbers(held),
+    }
     theirs = connection.execute(_THEIRS, values).all()
     _erase_bodies(connection, account, theirs)
     connection.execute(_OUTCOMES, {**values, "told": list(REFUSED_FOR)})
@@ -80,7 +99,7 @@ def erase(connection: Connection, account: str, until: Mapping[str, int]) -> Non
     if consents:
         asked = {"account": account, "seqs": numbers(consents), "kept": list(OF_AN_ENTRY)}
         connection.execute(_ENTRIES_OF_NOBODY, asked)
-    _erase_texts(connection, account, list(until))
+    _erase_texts(connection, account, list(until), values["held"])
 
 
 _UNTIL = """
@@ -102,7 +121,7 @@ _THEIRS = text(
            {_OVER.format(but="AND o.customer NOT IN (SELECT customer FROM gone)")} AS over
     FROM gone
     JOIN command_targets t ON t.account = :account AND t.customer = gone.customer
-        AND t.seq <= gone.until
+        AND t.seq <= gone.until AND t.seq = ANY(CAST(:held AS bigint[]))
     JOIN commands c ON c.account = t.account AND c.seq = t.seq
     WHERE c.body IS NOT NULL
     """
@@ -116,6 +135,7 @@ _OUTCOMES = text(
                        ELSE 'What it was is erased, with the person.' END
     FROM {_UNTIL}
     WHERE t.account = :account AND t.customer = gone.customer AND t.seq <= gone.until
+      AND t.seq = ANY(CAST(:held AS bigint[]))
       AND t.state <> 'waiting' AND t.code IS NOT NULL
     """
 )
@@ -189,7 +209,7 @@ def _write_bodies(connection: Connection, found: Iterable[Any]) -> None:
     )
 
 
-def _erase_texts(connection: Connection, account: str, customers: list[str]) -> None:
+def _erase_texts(connection: Connection, account: str, customers: list[str], held: str) -> None:
     """From what could not be read and is held, as far as it says for whom it is."""
     rows = connection.execute(
         text(
@@ -197,10 +217,11 @@ def _erase_texts(connection: Connection, account: str, customers: list[str]) -> 
             SELECT DISTINCT seq, raw, digest
             FROM commands, unnest(CAST(:customers AS text[])) AS name
             WHERE state = 'quarantined' AND account = :account
+              AND seq = ANY(CAST(:held AS bigint[]))
               AND strpos(raw, CAST(to_jsonb(name) AS text)) > 0
             """
         ),
-        {"account": account, "customers": customers},
+        {"account": account, "customers": customers, "held": held},
     ).all()
     for seq, raw, digest in rows:
         left = of_text(raw, set(customers))

@@ -25,11 +25,10 @@ class Line(NamedTuple):
 
 
 def write_lines(connection: Connection, account: str, lines: Sequence[Line]) -> None:
-    """Write customers' lines and count them in their commands, in order of commands.
+    """Write customers' lines and count them in their commands, which are held first, in order.
 
     A silence with nothing open is quiet as of this very transaction.
     """
-    _hold_commands(connection, account, sorted({line.seq for line in lines}))
     connection.execute(text(f"{_LINES} SELECT count(*) FROM told"), _values(account, lines))
 
 
@@ -44,8 +43,8 @@ def finish(
     """Write lines and journal, and last of all count what was taken and freed, if it still fits.
 
     What shrinks always fits: a plan lowered below what is in use refuses growth and nothing else.
+    False also if a line waits no more: its command was set aside meanwhile.
     """
-    _hold_commands(connection, account, sorted({line.seq for line in lines}))
     counts = bool(room.active_delta or room.directory_delta)
     finish = _FINISH_AND_COUNT if counts else _FINISH_ALONE
     done = finish.rows(
@@ -65,23 +64,17 @@ def _values(account: str, lines: Sequence[Line]) -> dict[str, object]:
     return {"account": account, "lines": json.dumps([line._asdict() for line in lines])}
 
 
-def _hold_commands(connection: Connection, account: str, seqs: Sequence[int]) -> None:
-    # One is held by its update; several are held in order first, against deadlocks.
-    if len(seqs) > 1:
-        connection.execute(
-            text(
-                "SELECT seq FROM commands WHERE account = :account "
-                "AND seq = ANY(CAST(:seqs AS bigint[])) ORDER BY seq FOR NO KEY UPDATE"
-            ),
-            {"account": account, "seqs": list(seqs)},
-        )
-
-
+# The commands before their lines, in one order for everybody who writes both; `held` is asked for
+# where nothing of a line is looked at yet.
 _LINES = """
     WITH line AS (
         SELECT * FROM jsonb_to_recordset(CAST(:lines AS jsonb)) AS line
             (customer text, seq bigint, state text, code text, message text, cancelled int,
              open bigint[])
+    ), held AS MATERIALIZED (
+        SELECT c.seq FROM (SELECT DISTINCT seq FROM line ORDER BY seq) counting,
+        LATERAL (SELECT seq FROM commands c WHERE c.account = :account AND c.seq = counting.seq
+                 OFFSET 0 FOR NO KEY UPDATE) c
     ), written AS (
         UPDATE command_targets t
         SET state = line.state, code = line.code, message = line.message,
@@ -91,6 +84,7 @@ _LINES = """
         FROM line
         WHERE t.account = :account AND t.customer = line.customer AND t.seq = line.seq
           AND t.customer = ANY(ARRAY(SELECT customer FROM line)) AND t.state = 'waiting'
+          AND (SELECT count(*) FROM held) > 0
         RETURNING t.seq, t.state
     ), counted AS (
         SELECT seq, count(*) FILTER (WHERE state = 'applied') AS applied,
@@ -124,17 +118,20 @@ _FINISH = """
         SELECT :account, customer, event, data, seq, :now
         FROM jsonb_to_recordset(CAST(:entries AS jsonb))
              AS entry (customer text, event text, data jsonb, seq bigint)
-    ), total AS (SELECT count(*) FROM told)
+    ), total AS (
+        SELECT (SELECT count(*) FROM told) AS told,
+               (SELECT count(*) FROM written) = (SELECT count(*) FROM line) AS all_waited
+    )
 """
 
 # From `total`, so that the counters are locked after the commands: last, and for the shortest time.
 _COUNT = """
     UPDATE counters SET active = active + :active, directory = directory + :directory FROM total
-    WHERE account = :account
+    WHERE account = :account AND total.all_waited
       AND (:active <= 0 OR active + :active <= active_limit)
       AND (:directory <= 0 OR directory + :directory <= directory_limit)
     RETURNING account
 """
 
 _FINISH_AND_COUNT = Often(_LINES + _FINISH + _COUNT)
-_FINISH_ALONE = Often(_LINES + _FINISH + "SELECT 1 FROM total")
+_FINISH_ALONE = Often(_LINES + _FINISH + "SELECT told FROM total WHERE all_waited")

@@ -35,8 +35,12 @@ def count_forgotten(connection: Connection, until: datetime) -> list[Forgotten]:
 
 
 def lock_writers_out(connection: Connection) -> None:
-    """Wait for what is being planned or started, and let nothing be until the commit."""
-    connection.execute(text("LOCK TABLE pending, started IN SHARE MODE"))
+    """Wait for what is being planned or started, and let nothing be until the commit.
+
+    By the slots, which whoever plans, starts or settles locks before it writes: `pending` and
+    `started` themselves are written in either order.
+    """
+    connection.execute(text("LOCK TABLE slots IN EXCLUSIVE MODE"))
 
 
 def started_of_live(connection: Connection) -> list[Open]:

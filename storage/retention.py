@@ -105,7 +105,10 @@ def prune_tokens(connection: Connection, since: datetime, before: datetime, limi
 
 
 def prune_journal(connection: Connection, since: datetime, before: datetime, limit: int) -> Pruned:
-    """Delete entries recorded between two moments, whose command is gone; the oldest first."""
+    """Delete entries recorded between two moments, whose command is gone; the oldest first.
+
+    What an erasure holds is passed by.
+    """
     rows = connection.execute(
         text(
             """
@@ -113,7 +116,7 @@ def prune_journal(connection: Connection, since: datetime, before: datetime, lim
                 SELECT account, entry, recorded_at FROM journal o
                 WHERE recorded_at >= :since AND recorded_at < :before AND NOT EXISTS (
                     SELECT 1 FROM commands c WHERE c.account = o.account AND c.seq = o.seq)
-                ORDER BY recorded_at LIMIT :limit
+                ORDER BY recorded_at LIMIT :limit FOR UPDATE SKIP LOCKED
             ) old
             WHERE j.account = old.account AND j.entry = old.entry
             RETURNING old.recorded_at

@@ -236,23 +236,32 @@ _SETTLE = Often(
 def resolve_late(connection: Connection, account: str, settled: Sequence[Settled]) -> int:
     """Give unknown sends the word that came after all; by token, so only of this very attempt.
 
-    Their sequence has gone on, so a definite no for now is a no for good.
+    Their sequence has gone on, so a definite no for now is a no for good. Held by number first, as
+    by the redaction of several customers: there may be no slot left that both lock.
     """
-    return connection.execute(
-        text(
-            f"""
-            UPDATE sends s
-            SET state = CASE done.state WHEN 'pending' THEN 'failed' ELSE done.state END,
-                rule = done.rule, detail = done.detail,
-                   provider = done.provider, provider_id = done.provider_id
-            FROM {_DONE}
-            WHERE s.account = :account AND s.send = done.send
-              AND s.token = done.token
-              AND s.state = 'unknown' AND done.state <> 'unknown'
-            """
-        ),
-        {"account": account, **_columns(settled)},
-    ).rowcount
+    values = {"account": account, **_columns(settled)}
+    connection.execute(_HOLD_UNKNOWN, values)
+    return connection.execute(_RESOLVE, values).rowcount
+
+
+_WORD_OF = """
+    s.account = :account AND s.send = done.send AND s.token = done.token
+    AND s.state = 'unknown' AND done.state <> 'unknown'
+"""
+
+_HOLD_UNKNOWN = text(
+    f"SELECT 1 FROM sends s, {_DONE} WHERE {_WORD_OF} ORDER BY s.send FOR NO KEY UPDATE OF s"
+)
+
+_RESOLVE = text(
+    f"""
+    UPDATE sends s
+    SET state = CASE done.state WHEN 'pending' THEN 'failed' ELSE done.state END,
+        rule = done.rule, detail = done.detail,
+        provider = done.provider, provider_id = done.provider_id
+    FROM {_DONE} WHERE {_WORD_OF}
+    """
+)
 
 
 def started_with(connection: Connection, account: str, token: UUID) -> list[Flight]:

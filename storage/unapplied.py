@@ -126,6 +126,14 @@ CANNOT_APPLY = "cannot_apply"
 
 def replay(connection: Connection, account: str, command: str) -> bool:
     """Let what could not be applied wait again; False: there is nothing of that."""
+    # Before its lines, as everybody who writes both.
+    connection.execute(
+        text(
+            "SELECT 1 FROM commands WHERE account = :account AND command = :command "
+            "FOR NO KEY UPDATE"
+        ),
+        {"account": account, "command": command},
+    )
     return (
         connection.execute(
             text(

@@ -62,19 +62,27 @@ def _kept(state: CustomerState) -> Refusal:
     )
 
 
-def hold(work: Work) -> None:
-    """Before the outcome is written: hold what is to be erased with what is to be finished."""
-    if work.erased:
-        seqs = {line.seq for line in work.lines}
-        suppressions.hold(work.connection, work.account.account)
-        erasure.hold_commands(work.connection, work.account.account, work.erased, seqs)
+def hold(work: Work) -> list[int]:
+    """Before the outcome is written: hold what is to be erased with what is to be finished.
+
+    Returns the commands. Whatever the erasure still waits for, it waits for here, with no counters
+    in its hands.
+    """
+    if not work.erased:
+        return []
+    seqs = {line.seq for line in work.lines}
+    suppressions.hold(work.connection, work.account.account)
+    return erasure.hold_commands(work.connection, work.account.account, work.erased, seqs)
 
 
-def erase(work: Work) -> None:
-    """After it: the commands, outcomes and journal of those who are gone, with this one's."""
+def erase(work: Work, held: list[int]) -> None:
+    """After it: the held commands, outcomes and journal of those who are gone, with this one's.
+
+    A command that was accepted since waits for its customer, and is erased when it is applied.
+    """
     if work.erased:
         account = work.account.account
-        erasure.erase(work.connection, account, work.erased)
+        erasure.erase(work.connection, account, work.erased, held)
         # What was said of one who was redacted already.
         told = [suppressions.reach(work.connection, name, None, None) for name in work.erased]
         suppressions.forget_sources(work.connection, account, told)

@@ -79,8 +79,8 @@ TURN_CHUNKS = 10
 """And how many times at most, of a chunk of customers (and one of set-up commands) each."""
 
 
-class RoomTakenError(Exception):
-    """Others took the plan's last places while we decided: begin the transaction anew."""
+class OvertakenError(Exception):
+    """Others took the plan's last places, or set a command aside, while we decided: begin anew."""
 
 
 class TogetherError(Exception):
@@ -150,7 +150,7 @@ def apply_to(
     """
     try:
         transact(engine, partial(_apply, account_id=account, names=names, together=together))
-    except (RoomTakenError, customers.AppearedError):
+    except (OvertakenError, customers.AppearedError):
         apply_to(engine, account, names, together)
     except TogetherError as due:
         seqs = together | due.seqs
@@ -209,10 +209,10 @@ def _apply(
             states = customers.read_states(connection, account_id, [t.customer for t in turn])
         for _, targets in groupby(turn, key=lambda target: target.seq):
             _apply_one(work, list(targets), states)
-    erasing.hold(work)
+    held = erasing.hold(work)
     if not finish(connection, account_id, work.lines, work.entries, account.now, work.room):
-        raise RoomTakenError
-    erasing.erase(work)
+        raise OvertakenError
+    erasing.erase(work, held)
 
 
 def _turns(waiting: list[Target]) -> Iterator[list[Target]]:

@@ -428,11 +428,14 @@ def test_late_word_never_overwrites_what_was_resolved_meanwhile(
 def test_predicate_in_a_joined_subquery_overwrites_a_row_finished_meanwhile(
     people: Layby, between: Interleaving
 ) -> None:
-    """Planted: the rows are chosen in a subquery, which is not asked again after the wait."""
-    with planted(
-        people.engine,
-        "AND s.state = 'unknown' AND",
-        "AND s.send IN (SELECT u.send FROM sends u WHERE u.state = 'unknown') AND",
+    """Planted: not held before, and chosen in a subquery, which is not asked again after a wait."""
+    with (
+        planted(people.engine, "ORDER BY s.send FOR NO KEY UPDATE OF s", ""),
+        planted(
+            people.engine,
+            "AND s.state = 'unknown' AND",
+            "AND s.send IN (SELECT u.send FROM sends u WHERE u.state = 'unknown') AND",
+        ),
     ):
         assert two_late_words(people, between) == [("failed", "permanent")]
 
