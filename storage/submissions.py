@@ -25,12 +25,15 @@ def any_waits(connection: Connection) -> bool:
 
 
 def take(connection: Connection, limit: int) -> Sequence[Submission]:
-    """Take out the oldest of those that are committed, in order; who comes second waits."""
+    """Take out the oldest of those that are committed, in order; who comes second waits.
+
+    For the first of them, by key, and then takes what comes behind.
+    """
     rows = connection.execute(
         text(
             """
             WITH oldest AS MATERIALIZED (
-                SELECT key FROM submissions ORDER BY key LIMIT :limit
+                SELECT key FROM submissions ORDER BY key LIMIT :limit FOR UPDATE
             ), taken AS (
                 DELETE FROM submissions s USING oldest WHERE s.key = oldest.key
                 RETURNING s.key, CAST(s.command AS text) AS raw

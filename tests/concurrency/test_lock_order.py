@@ -23,7 +23,7 @@ from harness import Layby
 from sqlalchemy import event, text
 
 from domain.message import Answer
-from storage import restored, retention, unapplied
+from storage import restored, retention, submissions, unapplied
 from storage.database import Connection, Engine, transact
 from storage.retention import BEGINNING
 from workers import facts, resolving
@@ -228,10 +228,10 @@ def waits_for_the_first(
     assert broken(layby.engine) == {}
 
 
-def written_last(layby: Layby, table: str, row: str) -> None:
+def written_last(layby: Layby, table: str, row: str, column: str = "account") -> None:
     """Of what lies in a table, this comes last now."""
     with layby.engine.begin() as connection:
-        connection.exec_driver_sql(f"UPDATE {table} SET account = account WHERE {row}")
+        connection.exec_driver_sql(f"UPDATE {table} SET {column} = {column} WHERE {row}")
 
 
 @pytest.mark.parametrize("several", [late_word, redaction])
@@ -258,6 +258,23 @@ def test_several_commands_are_held_by_number(
     written_last(known, "commands", f"command = '{names[0]}'")
     act = partial(apply_for, known, "ann")
     waits_for_the_first(known, between, act, "commands WHERE command", *names)
+
+
+def test_what_is_submitted_in_sql_is_taken_out_by_key(layby: Layby, between: Interleaving) -> None:
+    for number in (1, 2):
+        command = (
+            f'{{"id": "s-{number}", "account": "acme", "kind": "purge", "customers": ["ann"]}}'
+        )
+        with layby.engine.begin() as connection:
+            connection.execute(text("SELECT layby_submit(CAST(:c AS jsonb))"), {"c": command})
+    first, second = (str(key) for (key,) in layby.rows("SELECT key FROM submissions ORDER BY key"))
+    written_last(layby, "submissions", f"key = {first}", "command")
+
+    def take() -> None:
+        with layby.engine.begin() as connection:
+            submissions.take(connection, 10)
+
+    waits_for_the_first(layby, between, take, "submissions WHERE key", first, second)
 
 
 def test_fence_that_is_lifted_waits_for_a_fact_that_moves_a_plan(
