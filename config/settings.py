@@ -24,6 +24,15 @@ REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 _PORTS = 65_535
 
+_OF_CLIENTS = ("LAYBY_URL", "LAYBY_TOKEN")
+"""What docs/http.md and examples/http tell HTTP clients to set, perhaps in the very same shell."""
+
+# In every pod beside a Service called layby, or layby-web (its "service links").
+_OF_KUBERNETES = re.compile(
+    r"LAYBY_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
+)
+_ADDRESS_OF_A_SERVICE = re.compile(r"(tcp|udp|sctp)://")
+
 
 class SettingsError(Exception):
     """A setting is wrong; the message names each one and says what to do."""
@@ -88,6 +97,11 @@ class Settings(BaseModel):
     @field_validator("http_port", mode="before")
     @classmethod
     def _port_is_a_number(cls, port: str | int) -> int:
+        if _ADDRESS_OF_A_SERVICE.match(str(port)):
+            raise ValueError(
+                "was set by Kubernetes, for a Service called layby-http: give that another name, "
+                "or the pod `enableServiceLinks: false`"
+            )
         if not re.fullmatch(r"\d{1,5}", str(port)) or int(port) > _PORTS:
             raise ValueError("must be a number from 0 (any free port) to 65535")
         return int(port)
@@ -102,7 +116,7 @@ class Settings(BaseModel):
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read and check all settings; raises SettingsError that names every mistake at once."""
-    mistakes = [_unknown(name) for name in sorted(environ) if _is_unknown(name)]
+    mistakes = [_unknown(name) for name in sorted(environ) if _is_unknown(name, environ[name])]
     values = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environ.items()
@@ -143,9 +157,19 @@ def _known() -> list[str]:
     return [PREFIX + field.upper() for field in Settings.model_fields]
 
 
-def _is_unknown(name: str) -> bool:
+def _is_unknown(name: str, value: str) -> bool:
+    if not name.startswith(PREFIX) or name in _known() or name in _OF_CLIENTS:
+        return False
     # LAYBY_TEST_… is the test suite's own.
-    return name.startswith(PREFIX) and name not in _known() and not name.startswith("LAYBY_TEST_")
+    return not name.startswith("LAYBY_TEST_") and not _is_of_kubernetes(name, value)
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    if not _OF_KUBERNETES.fullmatch(name):
+        return False
+    # LAYBY_PORT=9000 is a person's mistake.
+    said_by_hand = name.endswith("_PORT") and not _ADDRESS_OF_A_SERVICE.match(value)
+    return not said_by_hand or name.endswith(("_SERVICE_PORT", "_TCP_PORT", "_UDP_PORT"))
 
 
 def _unknown(name: str) -> str:

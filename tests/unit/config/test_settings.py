@@ -61,6 +61,32 @@ def test_the_test_suites_own_variables_are_left_alone() -> None:
     assert read_settings({"LAYBY_TEST_DATABASE_URL": "x", "PATH": "/bin"}) == Settings()
 
 
+def test_what_the_http_examples_export_does_not_keep_layby_from_starting() -> None:
+    """docs/http.md has a shell export them, and call `layby` in the next line."""
+    exported = {"LAYBY_URL": "http://127.0.0.1:8000", "LAYBY_TOKEN": "layby_x"}
+    assert read_settings(exported) == Settings()
+
+
+def test_what_kubernetes_sets_beside_a_service_called_layby_is_left_alone() -> None:
+    of_the_service = {
+        "SERVICE_HOST": "10.0.0.11",
+        "SERVICE_PORT": "8000",
+        "SERVICE_PORT_HTTP": "8000",
+        "PORT": "tcp://10.0.0.11:8000",
+        "PORT_8000_TCP": "tcp://10.0.0.11:8000",
+        "PORT_8000_TCP_PROTO": "tcp",
+        "PORT_8000_TCP_PORT": "8000",
+        "PORT_8000_TCP_ADDR": "10.0.0.11",
+    }
+    for service in ("LAYBY_", "LAYBY_WEB_"):
+        environ = {service + name: value for name, value in of_the_service.items()}
+        assert read_settings(environ) == Settings()
+    assert mistakes(PORT="9000")[0].startswith("LAYBY_PORT is no setting of Layby.")
+    (said,) = mistakes(HTTP_PORT="tcp://10.0.0.11:8000")
+    assert "layby-http" in said
+    assert "enableServiceLinks" in said
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
