@@ -12,6 +12,7 @@ from ops.installation import Installation, home_of, open_installation
 from ops.processes import PROCESSES
 from ops.sample import load_sample
 from ops.screen import screen
+from ops.servers import Servers
 from web.address import listen, url_of
 
 
@@ -32,11 +33,28 @@ def up(
         try:
             if sample:
                 _sample(installation)
+            screen.note(_ways_in(settings, installation.servers))
             screen.note(f"Layby is up, and answers at {url}. Ctrl-C ends it; the data stays.")
-            stopping.wait()
+            while not stopping.wait(_LOOK_SECONDS):
+                for said in installation.servers.start_what_ended():
+                    screen.note(f"{said} had ended, and is started again.")
         finally:
             screen.note("Finishing what is open …")
             family.stop()
+
+
+_LOOK_SECONDS = 1.0
+"""How often it is looked whether a server of ours still runs."""
+
+
+def _ways_in(settings: Settings, servers: Servers) -> str:
+    """How other programs reach private servers: nobody could guess where their sockets are."""
+    ways = []
+    if settings.database_url is None:
+        ways.append(f"psql '{servers.database_url}'")
+    if settings.redis_url is None:
+        ways.append(f"redis-cli -s {servers.redis_url.removeprefix('unix://')}")
+    return f"Other programs get in by: {'  or  '.join(ways)}" if ways else ""
 
 
 def _door(settings: Settings) -> str:

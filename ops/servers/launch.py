@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from config.machine_time import Deadline
+from ops.servers.binaries import Binary
 from ops.servers.child import Child
 from ops.servers.errors import ServersError
 from ops.servers.home import Home, open_home
@@ -18,6 +19,34 @@ _POLL_SECONDS = 0.01
 _ATTACH_SECONDS = 60
 # Long: after a crash PostgreSQL first goes through its log, and ending it then helps nobody.
 _READY_SECONDS = 300
+_STARTS, _BETWEEN_STARTS_SECONDS = 5, 1
+
+
+@dataclass
+class Running:
+    """A server that this process started, whichever of its starts it is by now."""
+
+    server: Postgres | Redis
+    binary: Binary
+    lock: Lock
+    child: Child
+
+    def stop(self) -> None:
+        self.child.stop()
+
+    def start_again(self) -> None:
+        """Start what has ended; PostgreSQL not before its last sessions have noticed that."""
+        for attempt in range(1, _STARTS + 1):
+            self.child.stop()  # it has ended, but not what guards it
+            self.child = self.server.start(self.binary, self.lock)
+            try:
+                _wait_until_ready(self.server, self.child)
+            except ServersError:
+                if attempt == _STARTS:
+                    raise
+                time.sleep(_BETWEEN_STARTS_SECONDS)
+            else:
+                return
 
 
 @dataclass(frozen=True)
@@ -29,6 +58,17 @@ class Servers:
     said: str
     owned: bool
     _undo: ExitStack = field(default_factory=ExitStack, repr=False)
+    running: tuple[Running, ...] = ()
+
+    def start_what_ended(self) -> list[str]:
+        """Start again what this process started and has ended by itself; returns what that was.
+
+        Killed for want of memory, say: its data is there. Raises ServersError.
+        """
+        ended = [one for one in self.running if one.child.ended]
+        for one in ended:
+            one.start_again()
+        return [one.binary.said for one in ended]
 
     def stop(self) -> None:
         """End what this process started, keeping its data; the servers of others stay."""
@@ -64,9 +104,10 @@ def private_servers(
             postgres, redis = Postgres(place, durable), Redis(place, durable)
             wanted: list[Postgres | Redis] = [] if database_url else [postgres]
             wanted += [] if redis_url else [redis]
-            owned = _launch(place, wanted, source, said, undo)
+            running = _launch(place, wanted, source, said, undo)
             urls = (database_url or postgres.url, redis_url or redis.url)
-            return Servers(*urls, "\n".join(said.values()), owned, undo.pop_all())
+            told, owned = "\n".join(said.values()), bool(running)
+            return Servers(*urls, told, owned, undo.pop_all(), tuple(running))
     except OSError as error:
         raise ServersError(
             f"Cannot keep the private servers' data in {home}: {error}. Set LAYBY_HOME to a folder "
@@ -76,7 +117,7 @@ def private_servers(
 
 def _launch(
     home: Home, wanted: list[Postgres | Redis], source: str, said: dict[str, str], undo: ExitStack
-) -> bool:
+) -> list[Running]:
     """Start what has no owner yet, side by side; leave in `said` what each is."""
     locks: dict[Postgres | Redis, Lock] = {}
     for server in wanted:
@@ -86,16 +127,17 @@ def _launch(
             said[server.name] = note_of(_lock_file(home, server))
     # Every program is found before any is run: no data is made for want of the other.
     binaries = {server: server.find(source) for server in locks}
-    children: dict[Postgres | Redis, Child] = {}
+    running: list[Running] = []
     # Redis first: PostgreSQL may have to make its data before it runs.
     for server in reversed(locks):
-        children[server] = server.start(binaries[server], locks[server])
-        undo.callback(children[server].stop)
-    for server, child in children.items():
-        _wait_until_ready(server, child)
-        said[server.name] = binaries[server].said
-        locks[server].note(binaries[server].said)
-    return bool(locks)
+        child = server.start(binaries[server], locks[server])
+        running.append(Running(server, binaries[server], locks[server], child))
+        undo.callback(running[-1].stop)
+    for one in running:
+        _wait_until_ready(one.server, one.child)
+        said[one.server.name] = one.binary.said
+        one.lock.note(one.binary.said)
+    return running
 
 
 def _own_or_attach(home: Home, server: Postgres | Redis, undo: ExitStack) -> Lock | None:

@@ -151,6 +151,27 @@ def test_start_just_after_a_kill_waits_for_the_dying_server(home: Path) -> None:
         assert successor.end() == 0
 
 
+def test_server_that_is_killed_alone_is_started_again_with_its_data(home: Path) -> None:
+    """For want of memory, say: its processes would look for it for ever, and nobody be told."""
+    with private_servers(home, durable=False) as servers:
+        with psycopg.connect(servers.database_url, autocommit=True) as connection:
+            connection.execute("SET synchronous_commit = on")
+            connection.execute("CREATE TABLE kept (x int)")
+            postmaster = int((home / "postgres" / "postmaster.pid").read_text().split()[0])
+            with redis.Redis.from_url(servers.redis_url) as client:
+                os.kill(client.info("server")["process_id"], signal.SIGKILL)
+            os.kill(postmaster, signal.SIGKILL)
+        again: list[str] = []
+        until(lambda: again.extend(servers.start_what_ended()) or len(again) == 2, "both are back")
+        with psycopg.connect(servers.database_url) as connection:
+            assert connection.execute("TABLE kept").fetchall() == []
+        with redis.Redis.from_url(servers.redis_url) as client:
+            assert client.ping()
+        assert sorted(again) == sorted(servers.said.splitlines())
+        assert servers.start_what_ended() == []
+    assert take(home / "postgres.lock") is not None, "it ends with its owner all the same"
+
+
 def test_forked_worker_neither_ends_nor_keeps_the_servers(home: Path) -> None:
     """A fork has copies of everything: of stop(), of the lock, of the guards' pipes."""
     with Process(home, forks="forks") as parent:
