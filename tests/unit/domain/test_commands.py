@@ -2,12 +2,14 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from domain.commands import (
     MAX_BYTES,
@@ -20,6 +22,7 @@ from domain.commands import (
     read_command,
 )
 from domain.journey import Kind, Place
+from domain.mistakes import PATTERNS
 
 SECRET = "Zq7Xk2"
 """Part of every given value below: no message may say it."""
@@ -334,6 +337,48 @@ def test_wrong_field_is_named_and_its_value_is_not(
 def test_escaped_backslash_before_u0000_is_no_nul() -> None:
     given_as = command("pause", customers=["a"], reason="write \\u0000 so")
     assert read_command(json.dumps(given_as)).reason == "write \\u0000 so"
+
+
+def test_every_pattern_of_a_field_has_words_of_its_own() -> None:
+    """Nobody should have to read a regular expression to learn what an id may be."""
+    schema = TypeAdapter[Command](Command).json_schema()
+    told_by_the_field = {"^[A-Za-z]{2}$", "^[A-Za-z]{2,3}$"}  # country, language
+    patterns = set(_patterns(schema)) - told_by_the_field
+    # An hour and a duration are read by pydantic: these are for editors alone.
+    assert patterns - set(PATTERNS) == {p for p in patterns if p.startswith(("^([01]", "^[+-]?P"))}
+    assert set(PATTERNS) <= patterns
+
+
+def _patterns(schema: object) -> Iterator[str]:
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _patterns(one)
+    elif isinstance(schema, dict):
+        for name, value in schema.items():
+            if name == "pattern" and isinstance(value, str):
+                yield value
+            elif name == "patternProperties":
+                yield from value
+            yield from _patterns(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "says"),
+    [
+        ("assign_schedule", {"due_date": "1.5.2026"}, "due_date: is not a day: write it as in 20"),
+        ("pause", {"issued_at": "2026-05-01T10:00"}, "issued_at: is not a moment: write it with"),
+        ("pause", {"customers": [17]}, "customers[0]: is not a text: put it in quotes"),
+        ("pause", {"customers": ["Bob Lee"]}, "customers[0]: must begin with a letter or digit"),
+        ("put_account", {"active_limit": -1}, "active_limit: must be 0 or more"),
+        ("put_account", {"active_limit": "ten"}, "active_limit: is not a whole number"),
+        ("record", {"fact": {"fact": "payment", "amount": "1,20"}}, "fact.amount: is not a deci"),
+        ("record", {"fact": {"fact": "payment", "full": "?"}}, "fact.full: is not true or false"),
+    ],
+)
+def test_mistake_is_told_in_plain_words_with_what_to_write(
+    kind: str, fields: dict[str, Any], says: str
+) -> None:
+    assert why(json.dumps({**good(Kind(kind)), **fields})).startswith(says)
 
 
 def test_many_mistakes_are_told_in_a_short_message() -> None:

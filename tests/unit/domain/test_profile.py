@@ -61,10 +61,10 @@ def test_national_number_takes_the_country_beside_it_in_any_order() -> None:
         ({"values": {"a": "x" * 2001}}, "values.a: is longer than 2,000 characters"),
         ({"values": {"a": "1" * 2001}}, "values.a: is longer than 2,000 characters"),
         ({"values": {"pause": []}}, "values.pause: is a text"),
-        ({"values": {"Amount": 1}}, "values.Amount: String should match pattern"),
-        ({"values": {"ann@example.org": 1}}, "values.…: String should match pattern"),
+        ({"values": {"Amount": 1}}, "values.Amount: must begin with a small letter"),
+        ({"values": {"ann@example.org": 1}}, "values.…: must begin with a small letter"),
         ({"values": {f"a{n}": n for n in range(101)}}, "values: has more than 100"),
-        ({"name": "x" * 201}, "name: String should have at most 200 characters"),
+        ({"name": "x" * 201}, "name: is longer than 200 characters"),
     ],
 )
 def test_wrong_detail_is_refused_by_the_name_of_its_field(
