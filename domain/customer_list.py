@@ -35,6 +35,11 @@ _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 _ID: TypeAdapter[str] = TypeAdapter(Id)
 _AS_GOOD_AS_THE_SAME = 0.8
+_SAID_OTHERWISE = {
+    "email": {"mail", "email"},
+    "phone": {"phone", "telephone", "tel", "mobile", "cell", "cellphone"},
+}
+"""Words in the name of a column (`e_mail_address`) that mean the detail, if the list has none."""
 _WORDS_OF_THEIR_OWN = ("county", "count")
 
 
@@ -126,19 +131,32 @@ def _columns(header: list[str]) -> list[str]:
                 f"The name of column {number} can't be used in templates: make it at most 50 "
                 "letters, digits and underscores, beginning with a letter."
             )
-        _refuse_misspelt(number, name)
+        _refuse_misspelt(number, name, names)
     return names
 
 
-def _refuse_misspelt(number: int, name: str) -> None:
+def values_of(header: list[str]) -> list[str]:
+    """The columns of a header that become values for templates."""
+    return [name for name in _columns(header) if name not in ("id", *DETAILS, REASON)]
+
+
+def _refuse_misspelt(number: int, name: str, names: list[str]) -> None:
     # `emial` would be a value for templates, and nobody of the list could be reached by email.
-    if name not in DETAILS and name.isalpha() and name not in _WORDS_OF_THEIR_OWN:
-        meant = get_close_matches(name, DETAILS, n=1, cutoff=_AS_GOOD_AS_THE_SAME)
-        if meant:
-            raise CustomerListError(
-                f"Column {number} looks like {meant[0]}, and is not spelt so. Correct its name; or "
-                "if it is a value for templates, give it a name less like that."
-            )
+    meant = None if name in DETAILS else _meant_by(name, names)
+    if meant is not None:
+        raise CustomerListError(
+            f"Column {number} looks like {meant}, and is not spelt so. Correct its name; or if it "
+            "is a value for templates, give it a name less like that."
+        )
+
+
+def _meant_by(name: str, names: list[str]) -> str | None:
+    for detail, words in _SAID_OTHERWISE.items():
+        if detail not in names and words & set(name.split("_")):
+            return detail
+    if not name.isalpha() or name in _WORDS_OF_THEIR_OWN:
+        return None
+    return next(iter(get_close_matches(name, DETAILS, n=1, cutoff=_AS_GOOD_AS_THE_SAME)), None)
 
 
 def _column(cell: str) -> str:

@@ -12,13 +12,20 @@ import typer
 
 from config.settings import read_settings
 from domain.commands import Command, UnreadableCommandError, read_command
-from domain.customer_list import REASON, CustomerListError, lines_of, read_rows, read_table
+from domain.customer_list import (
+    REASON,
+    CustomerListError,
+    lines_of,
+    read_rows,
+    read_table,
+    values_of,
+)
 from domain.journey import Kind
 from ops.customer_file import CustomerFileError, read_text
 from ops.installation import Installation, open_installation
 from ops.named import the_account
 from ops.outcome_words import print_outcomes
-from ops.screen import Account, Json, UserError, screen
+from ops.screen import Account, Json, UserError, counted, screen
 from ops.waiting import Sent, all_refusals, wait_for
 from storage import inbox
 from storage.outcomes import Outcome
@@ -63,6 +70,7 @@ def import_(
         if rejects is not None:
             _write_rejects(rejects, text, _reasons(installation, sent))
     _tell(results, json)
+    _tell_columns(text)
     if wait and any(one.applied < one.targets or not one.targets for one in results):
         raise typer.Exit(1)
 
@@ -138,7 +146,7 @@ def _write_rejects(file: Path, text: str, reasons: dict[int | str, str]) -> None
     refused = [[*cells, given[line]] for line, cells in rows if given[line] is not None]
     with file.open("w", encoding="utf-8", newline="") as rejects:
         csv.writer(rejects).writerows([[*header, REASON], *refused])
-    screen.note(f"{len(refused):,} rows refused: see {file}")
+    screen.note(f"{counted(len(refused), 'row')} refused" + (f": see {file}" if refused else ""))
 
 
 def _tell(results: list[Outcome], as_json: bool) -> None:
@@ -146,3 +154,11 @@ def _tell(results: list[Outcome], as_json: bool) -> None:
     if not as_json and len(results) > 1:
         imported, rows = (sum(getattr(one, of) for one in results) for of in ("applied", "targets"))
         screen.say(f"{imported:,} of {rows:,} customers imported.")
+
+
+def _tell_columns(text: str) -> None:
+    """What a column was taken for that is no detail of a customer: perhaps it was meant as one."""
+    _, header = next(read_table(text))
+    values = values_of(header)
+    if values:
+        screen.note(f"Columns taken for values of templates: {', '.join(values)}.")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from domain.customer_list import values_of
 from ops.customer_file import CustomerFileError, read_customer_file
 
 HEADER = "id,name,email,phone,country,zone,language,amount"
@@ -116,6 +117,8 @@ def test_second_row_of_an_id_is_rejected_and_the_first_stays(path: Path) -> None
         (b"name,email\nTom,tom@example.com\n", "has no column id"),
         (b"id,E-Mail,email\nc-1,,\n", "has the column email twice"),
         (b"id,100%\nc-1,x\n", "name of column 2"),
+        (b"id,E-mail address\nc-1,a@example.org\n", "Column 2 looks like email"),
+        (b"id,email,Mobile\nc-1,a@example.org,+33612345678\n", "Column 3 looks like phone"),
         (b'id,name\nc-1,"never closed\nc-2,B\n', "is not a CSV from line 2 on"),
     ],
 )
@@ -130,3 +133,9 @@ def test_file_that_is_no_customer_list_is_refused_whole(
 def test_file_that_is_not_there_is_told(path: Path) -> None:
     with pytest.raises(CustomerFileError, match="No such file"):
         read_customer_file(path)
+
+
+def test_list_may_have_a_second_number_as_a_value_beside_the_one_that_counts(path: Path) -> None:
+    path.write_text("id,phone,mobile\nc-1,+33123456789,+33612345678\n")
+    assert read_customer_file(path).customers[0].profile.values == {"mobile": "+33612345678"}
+    assert values_of(["Id", "Phone", "Mobile", "refused_because"]) == ["mobile"]
