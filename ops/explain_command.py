@@ -17,7 +17,7 @@ from ops.forecast_command import in_words
 from ops.installation import open_installation
 from ops.named import read_account, the_customer
 from ops.screen import Account, Json, screen
-from ops.story import on_the_wall, past
+from ops.story import on_the_wall, past, why_fallback
 from storage import reports, suppressions
 from storage.database import reading
 from workers.forecasting import Ahead, Wanted, forecast
@@ -120,7 +120,7 @@ def _standing(row: dict[str, Any], zone: ZoneInfo) -> str:
     if row["paused"]:
         return f"{what}: paused: {row['paused']}"
     if row["fallback"]:
-        again += f", its fallback ({row['fallback']})"
+        again += f", its fallback ({why_fallback(row['fallback'])})"
     put_off = f", put off by {row['deferred']}" if row["deferred"] else ""
     return f"{what}: will be due by {row['channel']}{again}{put_off}"
 

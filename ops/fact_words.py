@@ -6,6 +6,8 @@ Of a redacted customer it keeps neither references nor days.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ops.screen import counted
+
 Data = Mapping[str, Any]
 
 
@@ -15,7 +17,7 @@ def in_words(event: str, data: Data) -> str | None:
     if say is None:
         return None
     started = data.get("started", 0)
-    after = f"; {_count(started, 'reminder')} had started already" if started else ""
+    after = f"; {counted(started, 'reminder')} had started already" if started else ""
     return say(data) + after
 
 
@@ -77,7 +79,7 @@ def _for(data: Data) -> str:
 def _came_to(data: Data) -> str:
     """What a fact ended, moved or took out."""
     did = [
-        f"{_count(data[key], noun)} {verb}"
+        f"{counted(data[key], noun)} {verb}"
         for key, noun, verb in (
             ("ended", "schedule", "ended"),
             ("moved", "schedule", "put off"),
@@ -86,7 +88,3 @@ def _came_to(data: Data) -> str:
         if data.get(key)
     ]
     return f"; {', '.join(did)}" if did else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,6 +14,7 @@ from ops.columns import aligned
 from ops.installation import Installation, open_installation
 from ops.named import read_account, the_account, the_customer
 from ops.screen import Account, Json, Limit, UserError, screen
+from ops.story import why_fallback
 from storage import accounts, definitions
 from storage.database import Connection, reading
 from workers.forecasting import Ahead, Wanted, forecast
@@ -121,7 +122,7 @@ def in_words(one: Ahead) -> str:
     }[send.outlook]
     words = [said] if said else []
     if send.fallback is not None:
-        words.append(f"by its fallback ({send.fallback})")
+        words.append(f"by its fallback ({why_fallback(send.fallback)})")
     if send.put_off and send.outlook is not Outlook.PUT_OFF:
         rules = ", ".join(dict.fromkeys(put_off.rule for put_off in send.put_off))
         words.append(f"put off from {local_time(send.put_off[0].since, one)} by {rules}")

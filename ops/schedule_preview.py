@@ -22,7 +22,8 @@ from ops.installation import open_installation
 from ops.month import LEGEND, months
 from ops.named import read_account, the_account, the_customer
 from ops.schedule_file import NamedSchedule, read_schedule_file
-from ops.screen import Account, Json, UserError, screen
+from ops.screen import Account, Json, UserError, counted, screen
+from ops.story import why_fallback
 from storage.definitions import TemplateVersion, newest_templates
 from workers.previewing import Somebody, gate_outlook
 from workers.rendering import RenderError
@@ -159,7 +160,7 @@ def _show(look: Look) -> None:
     rows = list(_rows(look))
     screen.say(
         f"Schedule {look.named.name}, in {zone.key}, from {anchor_in_words(look.anchor)}: "
-        f"{schedule.length:,} sends"
+        f"{counted(schedule.length, 'send')}"
         + (f", the first {len(rows):,} here" if len(rows) < schedule.length else "")
         + "."
     )
@@ -191,7 +192,8 @@ def _notes(look: Look, row: Row) -> list[str]:
     if found is None:
         return notes
     if found.fallback is not None:
-        notes.append(f"by its fallback, {found.channel.value} {found.template} ({found.fallback})")
+        why = why_fallback(found.fallback)
+        notes.append(f"by its fallback, {found.channel.value} {found.template} ({why})")
     if found.outlook is Outlook.SKIPPED:
         notes.append(f"would be skipped by {found.rule}: {found.reason}")
     notes += [

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from domain.suppression import Aim
 from ops.fact_words import in_words
+from ops.screen import counted
 
 Row = Mapping[str, Any]
 
@@ -45,14 +46,10 @@ def _took(data: Row) -> str:
     """What it took out, and what could not be called back."""
     words = ""
     if data.get("cancelled"):
-        words += f"; {_count(data['cancelled'], 'reminder')} taken out"
+        words += f"; {counted(data['cancelled'], 'reminder')} taken out"
     if data.get("started"):
-        words += f"; {_count(data['started'], 'reminder')} had started already"
+        words += f"; {counted(data['started'], 'reminder')} had started already"
     return words
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _unnamed(data: Row) -> str:
@@ -61,13 +58,28 @@ def _unnamed(data: Row) -> str:
     return str(data["event"]).replace("_", " ") + (f": {details}" if details else "")
 
 
+def _for(data: Row) -> str:
+    return f" for {data['reference']}" if data.get("reference") else ""
+
+
+def why_fallback(rule: str) -> str:
+    """Why a step did not go by its own channel: the rule that closed it, and what that says."""
+    return f"{rule}: {_CLOSED[rule]}" if rule in _CLOSED else rule
+
+
+_CLOSED = {
+    "reachable": "no address or number for the step's own channel",
+    "consent": "the step's own channel is not allowed",
+}
+
+
 def _because(data: Row) -> str:
     return f", because {data['because']}" if data.get("because") else ""
 
 
 def _moved_to_version(data: Row) -> str:
     older = ", ".join(f"v{version}" for version in data["from_versions"])
-    goes_on = f"{_count(data['moved'], 'send')} goes on" if data["moved"] else "nothing goes on"
+    goes_on = f"{counted(data['moved'], 'send')} goes on" if data["moved"] else "nothing goes on"
     retimed = ", at another moment" if data["retimed"] else ""
     ended = "; it has nothing left, and ends" if data["ended"] else ""
     return f"{data['schedule']} moved from {older} to v{data['version']}: {goes_on}{retimed}{ended}"
@@ -99,8 +111,10 @@ _EVENTS: dict[str, Callable[[Row], str]] = {
     "customer_resumed": lambda _: "resumed",
     "customer_redacted": lambda _: "redacted: who this was is erased; what was done is kept",
     "customer_already_redacted": lambda _: "to be redacted, as it was already",
-    "schedule_assigned": lambda data: f"put on schedule {data['schedule']} v{data['version']}",
-    "schedule_removed": lambda data: f"taken off schedule {data['schedule']}",
+    "schedule_assigned": lambda data: (
+        f"put on schedule {data['schedule']} v{data['version']}{_for(data)}"
+    ),
+    "schedule_removed": lambda data: f"taken off schedule {data['schedule']}{_for(data)}",
     "schedule_version_moved": _moved_to_version,
     **{f"{aim.value}_blocked": lambda data: f"blocked for {_channels(data)}" for aim in Aim},
     **{f"{aim.value}_unblocked": lambda data: f"unblocked for {_channels(data)}" for aim in Aim},
@@ -115,15 +129,14 @@ _EVENTS: dict[str, Callable[[Row], str]] = {
 
 
 def _send(state: str, data: Row, at: datetime, zone: ZoneInfo) -> str:
-    if "schedule" not in data:
-        return f"step {data['step']} by {data['channel']}: {state}"
-    what = f"{data['schedule']} v{data['version']} step {data['step']} by {data['channel']}"
+    run = f"{data['schedule']} v{data['version']} step {data['step']}{_for(data)}"
+    what = f"{run} by {data['channel']}"
     words = [f"{what}: {_SENDS[state](data, zone)}"]
     planned = datetime.fromisoformat(data["planned_at"]) if data.get("planned_at") else at
     if abs((at - planned).total_seconds()) >= _A_MINUTE and state != "cancelled":
         words.append(f"planned for {on_the_wall(planned, zone)}")
     if data.get("fallback"):
-        words.append(f"its fallback, as its own channel was closed by {data['fallback']}")
+        words.append(f"its fallback ({why_fallback(data['fallback'])})")
     if data.get("reanchored"):
         words.append("what follows moved with it")
     decided = _decided_on(data)
@@ -167,6 +180,7 @@ _TOLD = frozenset(
         "version",
         "step",
         "channel",
+        "reference",
         "rule",
         "detail",
         "template",

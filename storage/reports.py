@@ -119,7 +119,8 @@ def timeline(
                 UNION ALL
                 SELECT s.settled_at, s.business_at, 'send_' || s.state,
                        s.decision || jsonb_build_object(
-                           'schedule', e.schedule, 'version', e.version, 'step', s.step + 1,
+                           'schedule', e.schedule, 'version', e.version,
+                           'reference', e.reference, 'step', s.step + 1,
                            'channel', s.channel, 'rule', s.rule, 'detail', s.detail,
                            'template', s.template, 'template_version', s.template_version,
                            'provider', s.provider, 'planned_at', s.planned_at),
@@ -128,14 +129,18 @@ def timeline(
                 WHERE e.account = :account AND e.customer = :customer
                 UNION ALL
                 SELECT s.started_at, s.business_at, 'send_started',
-                       s.decision || jsonb_build_object('step', s.step + 1, 'channel', s.channel,
-                           'worker', s.worker),
+                       s.decision || jsonb_build_object(
+                           'schedule', e.schedule, 'version', e.version,
+                           'reference', e.reference, 'step', s.step + 1,
+                           'channel', s.channel, 'worker', s.worker),
                        NULL, NULL, NULL, s.enrolment, 'started'
-                FROM started s WHERE s.account = :account AND s.customer = :customer
+                FROM started s JOIN enrolments e USING (account, enrolment)
+                WHERE s.account = :account AND s.customer = :customer
                 UNION ALL
                 SELECT d.recorded_at, d.first_at, 'send_deferred',
                        d.decision || jsonb_build_object(
-                           'schedule', e.schedule, 'version', e.version, 'step', d.step + 1,
+                           'schedule', e.schedule, 'version', e.version,
+                           'reference', e.reference, 'step', d.step + 1,
                            'channel', d.channel, 'rule', d.rule, 'planned_at', d.planned_at,
                            'until', d.until, 'times', d.times, 'last_at', d.last_at),
                        NULL, NULL, NULL, d.enrolment,

@@ -47,11 +47,21 @@ def assign(work: Work, seq: int, command: AssignSchedule, here: list[CustomerSta
     for state in here:
         if state.customer in on_it:
             work.applied(
-                seq, state, "schedule_assigned", schedule=command.schedule, version=version
+                seq,
+                state,
+                "schedule_assigned",
+                schedule=command.schedule,
+                version=version,
+                **_about(command.reference),
             )
         else:
             refusal = closed.get(state.customer) or _already_on(command, state)
             work.refused(seq, state, refusal)
+
+
+def _about(reference: str | None) -> dict[str, Any]:
+    """Which of a customer's debts, bookings or orders it is about, if it was said."""
+    return {"reference": reference} if reference else {}
 
 
 def _not_paid(
@@ -107,6 +117,7 @@ def remove(work: Work, seq: int, command: RemoveFromSchedule, here: list[Custome
             schedule=command.schedule,
             cancelled=it.cancelled,
             open=it.open,
+            **_about(command.reference),
         )
 
 

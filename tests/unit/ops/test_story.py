@@ -58,8 +58,8 @@ def said(event: str, data: dict[str, Any], **more: Any) -> str:
                 "reanchored": True,
             },
             (
-                "sent; planned for Fri 2026-03-27 09:30; its fallback, as its own channel was "
-                "closed by reachable; what follows moved with it"
+                "sent; planned for Fri 2026-03-27 09:30; its fallback (reachable: no address or "
+                "number for the step's own channel); what follows moved with it"
             ),
         ),
     ],
@@ -88,6 +88,11 @@ def test_send_is_told_with_its_rule_and_its_inputs(
             "paused, because the directory is full",
         ),
         ("schedule_assigned", {"schedule": "rent", "version": 3}, "put on schedule rent v3"),
+        (
+            "schedule_assigned",
+            {"schedule": "rent", "version": 3, "reference": "i-1"},
+            "put on schedule rent v3 for i-1",
+        ),
         (
             "schedule_version_moved",
             {
