@@ -25,6 +25,7 @@ def configure_logs(process: str, *, readable: bool = False) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    structlog.contextvars.clear_contextvars()
     if not readable:
         structlog.contextvars.bind_contextvars(process=process)
     _route_standard_logging(shared, last)

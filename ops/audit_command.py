@@ -7,8 +7,8 @@ import typer
 
 from config.settings import read_settings
 from ops.installation import open_installation
-from ops.screen import Account, Json, UserError, screen
-from storage.accounts import read_account
+from ops.named import check_there
+from ops.screen import Account, Json, screen
 from storage.audit import CheckResult, run_audit
 
 _TITLES = {
@@ -30,8 +30,7 @@ def audit(account: Account = None, json: Json = False) -> None:
         installation.engine.connect() as connection,
     ):
         results = run_audit(connection, account)
-        if account is not None and read_account(connection, account) is None:
-            raise UserError(f"There is no account {account}. See: layby customers")
+        check_there(connection, account, ())
     if json:
         screen.json(as_data(results))
     else:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -65,6 +66,23 @@ app.command("restore-fence")(restore_command.restore_fence)
 app.command("pause")(switch_commands.pause)
 app.command("resume")(switch_commands.resume)
 app.command("switches")(switch_commands.list_switches)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        screen.say(f"layby {version('layby')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _layby(
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Tell the version.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
 
 KNOWN = (
     UserError,

@@ -10,6 +10,7 @@ import typer
 from config.settings import read_settings
 from domain.commands import Command, CommandState, UnreadableCommandError, read_command
 from ops.installation import Installation, open_installation
+from ops.named import check_there
 from ops.outcome_words import print_outcomes, spoken_moment
 from ops.screen import Account, Json, Limit, UserError, screen
 from ops.waiting import all_refusals, wait_for
@@ -54,15 +55,22 @@ def _lines(file: str) -> list[tuple[int, str]]:
     try:
         content = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read {file}: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
+        raise UserError(f"Cannot read {file}: {why}.") from None
+    # Not at the other line ends of Unicode, which may stand within a JSON text.
+    lines = [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
+    # One on several lines, right or wrong: its first line alone is nothing.
+    return [(1, content)] if lines and not _is_json(lines[0][1]) else lines
+
+
+def _is_json(text: str) -> bool:
     try:
-        json_.loads(content)
+        json_.loads(text)
     except ValueError:
-        # Not at the other line ends of Unicode, which may stand within a JSON text.
-        return [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
+        return False
     except RecursionError:
         pass  # the reader says what is wrong with it
-    return [(1, content)]
+    return True
 
 
 def _read(number: int, line: str) -> Command:
@@ -108,6 +116,7 @@ def list_(
         installation.engine.connect() as connection,
     ):
         results = outcomes.list_outcomes(connection, account, state, limit)
+        check_there(connection, account, results)
     if json:
         screen.json([json_.loads(result.model_dump_json()) for result in results])
     elif results:

@@ -8,13 +8,18 @@ from storage.outcomes import Outcome
 
 
 def print_outcomes(results: list[Outcome], as_json: bool) -> None:
-    """Each on a line with the first reasons, or as JSON: one object, or a list of several."""
+    """Each on a line with the first reasons, or as JSON: one object, or a list of several.
+
+    Ids are given once in an account: of several accounts, each line names its own.
+    """
     if as_json:
         shown = [json_.loads(result.model_dump_json()) for result in results]
         screen.json(shown[0] if len(shown) == 1 else shown)
         return
+    several = len({result.account for result in results}) > 1
     for result in results:
-        screen.say(in_words(result))
+        of = f"{result.account or '(none)'}  " if several else ""
+        screen.say(of + in_words(result))
         for line in result.refusals:
             screen.say(f"  {line.message}")
         more = result.refused + result.superseded - len(result.refusals)

@@ -7,6 +7,7 @@ import typer
 from config.settings import read_settings
 from domain.journey import Place
 from ops.installation import open_installation
+from ops.named import check_there
 from ops.screen import Account, Json, Limit, UserError, screen
 from storage import reports
 
@@ -28,6 +29,7 @@ def customers(
         installation.engine.connect() as connection,
     ):
         rows = reports.customers(connection, account, place.value if place else None, limit)
+        check_there(connection, account, rows)
     screen.table(json, rows, none="There are no such customers.")
 
 
@@ -38,6 +40,7 @@ def queues(account: Account = None, json: Json = False) -> None:
         installation.engine.connect() as connection,
     ):
         rows = reports.queues(connection, account)
+        check_there(connection, account, rows)
     screen.table(json, rows, none="Nothing waits.")
 
 
@@ -82,5 +85,6 @@ def _unresolved(state: str, account: str | None, limit: int, *, as_json: bool) -
         installation.engine.connect() as connection,
     ):
         rows = reports.unresolved(connection, state, account, limit)
+        check_there(connection, account, rows)
     none = "No send has failed." if state == "failed" else "There is word of every send."
     screen.table(as_json, rows, none=none)

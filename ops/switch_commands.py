@@ -12,6 +12,7 @@ from config.machine_time import Deadline
 from config.settings import read_settings
 from domain.switch import CommandQueue, Scope, Switch, SwitchError, switch_named
 from ops.installation import open_installation
+from ops.named import check_there
 from ops.screen import Account, Json, UserError, screen
 from workers import switches
 from workers.switches import PauseResult, ResumeResult
@@ -155,4 +156,6 @@ def list_switches(account: Account = None, json: Json = False) -> None:
     """List what is paused, since when, by whom and why."""
     with open_installation(read_settings()) as installation:
         rows = [_row(since) for since in switches.paused(installation.engine, account)]
+        with installation.engine.connect() as connection:
+            check_there(connection, account, rows)
     screen.table(json, rows, none="Nothing is paused.")

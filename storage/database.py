@@ -98,7 +98,7 @@ def check_reachable(engine: Engine) -> str:
         with engine.connect() as connection:
             return str(connection.execute(text("SHOW server_version")).scalar_one())
     except OperationalError as error:
-        where = engine.url.render_as_string(hide_password=True)
+        where = engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
         raise DatabaseUnreachableError(
             f"Cannot reach PostgreSQL at {where}: {first_line(error)}. Start it, or correct "
             "LAYBY_DATABASE_URL; unset, Layby starts a private one."

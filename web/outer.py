@@ -86,7 +86,7 @@ class Outer:
                 "request",
                 method=known,
                 route=route,
-                status=status,
+                status=int(status),  # and not as <HTTPStatus.OK: 200>
                 milliseconds=round(seconds * 1000),
             )
 

@@ -1,5 +1,6 @@
 """Consuming queues: threads of its own for each, and rings in their order."""
 
+import logging
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ def consuming(
     """Serve these queues while this is open; at its end, what was begun is finished.
 
     Each has a worker of its own, so that one channel's slow provider does not hold up another's.
-    (dramatiq's warning against two workers in a process is about middleware that we don't use.)
     """
+    broker.logger.addFilter(_says_what_matters)
     workers = [
         dramatiq.Worker(
             broker, queues={queue}, worker_threads=threads, worker_timeout=_LOOK_MILLISECONDS
@@ -37,3 +38,8 @@ def consuming(
     finally:
         with ThreadPoolExecutor(len(workers)) as stopping:
             list(stopping.map(lambda one: one.stop(STOP_WITHIN_MILLISECONDS), workers))
+
+
+def _says_what_matters(record: logging.LogRecord) -> bool:
+    # Each worker has one, for the queues that are declared later: here there are none.
+    return "middleware of the same type twice" not in record.getMessage()

@@ -122,6 +122,7 @@ def test_a_provider_that_hangs_holds_up_neither_another_channel_nor_all_threads_
     broker: RedisBroker,
     bell: RedisBell,
     channels: dict[Channel, Recorder],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """All that email has is open for one account; sms of the same and of another goes out."""
     for account in ("big", "small"):
@@ -140,6 +141,7 @@ def test_a_provider_that_hangs_holds_up_neither_another_channel_nor_all_threads_
         assert layby.one("SELECT count(*) FROM sends WHERE channel = 'email'") == 0
         email.open.set()
     assert set(sms.accounts) == {"+33612345678"}
+    assert "of the same type twice" not in caplog.text
 
 
 def waiting_rings(broker: RedisBroker, queue: str) -> int:

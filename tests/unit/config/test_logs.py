@@ -49,6 +49,7 @@ def test_libraries_log_in_the_same_form(
 ) -> None:
     before = logging.getLogger().handlers, logging.getLogger().level
     try:
+        configure_logs("before")  # as `main` does, before a process knows how it is to log
         configure_logs("test", readable=readable)
         structlog.get_logger().info("ours", send=1)
         logging.getLogger("theirs").warning("of %s", "them")
@@ -61,6 +62,7 @@ def test_libraries_log_in_the_same_form(
     if readable:
         assert "ours" in lines[0]
         assert "of them" in lines[1]
+        assert "process=" not in "".join(lines)
     else:
         assert [json.loads(line)["event"] for line in lines] == ["ours", "of them"]
         assert {json.loads(line)["process"] for line in lines} == {"test"}

@@ -5,9 +5,11 @@ import os
 import subprocess
 from collections.abc import Callable
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from backlog import another_account
 from concurrency.parts import start
 from harness import KEY, Layby
 from warm import WarmLayby
@@ -124,6 +126,61 @@ def test_explain_tells_facts_and_what_holds_in_plain_words(layby: Layby, run: Ru
     assert "away" not in told
     broken = in_words("promise_broken", {"reference": "i-1"})
     assert broken == "the promise for i-1 was not kept; reminders go on"
+
+
+def test_explain_tells_two_runs_of_one_schedule_apart(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    layby.add("ann")
+    layby.must("activate", customers=["ann"])
+    for reference in ("i-1", "i-2"):
+        layby.must("assign_schedule", customers=["ann"], schedule="dunning", reference=reference)
+    layby.deliver()
+    told = run("explain", "ann").stdout
+    for reference in ("i-1", "i-2"):
+        assert f"put on schedule dunning v1 for {reference}" in told
+        assert f"dunning v1 step 1 for {reference} by email: sent" in told
+    layby.must("remove_from_schedule", customers=["ann"], schedule="dunning", reference="i-2")
+    assert "taken off schedule dunning for i-2" in run("explain", "ann").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("customers",), ("queues",), ("failed",), ("unknown", "list"), ("command", "list")),
+        *(("switches",), ("audit",), ("forecast",), ("schedule", "list")),
+    ],
+)
+def test_nothing_found_is_told_of_no_account_that_is_not_there(
+    layby: Layby, run: Run, words: tuple[str, ...]
+) -> None:
+    """`failed --account amce` must not say that nothing failed."""
+    layby.set_up()
+    done = run(*words, "--account", "amce")
+    assert done.returncode == 1
+    assert done.stderr.startswith("There is no account amce. There are: acme. Correct the name")
+    assert run(*words, "--account", "acme").returncode == 0
+
+
+def test_lists_of_several_accounts_name_them(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    assert "acme" not in run("command", "list").stdout
+    another_account(layby, "other")
+    assert "acme  " in run("command", "list").stdout
+    assert "There are several accounts: acme, other." in run("forecast").stderr
+
+
+def test_version_is_told(run: Run) -> None:
+    assert run("--version").stdout == f"layby {version('layby')}\n"
+
+
+def test_command_on_several_lines_is_told_where_it_is_wrong(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "command.json"
+    file.write_text(
+        '{"id": "m-1",\n "account": "acme", "kind": "pause",\n "customers": ["ann"],}\n'
+    )
+    assert "trailing comma at line 3 column" in run("send", str(file)).stderr
+    file.write_bytes(b'{"id": "\xe9"}')
+    assert run("send", str(file)).stderr == f"Cannot read {file}: it is not in UTF-8.\n"
 
 
 def test_explain_says_so_where_there_is_no_such_customer(layby: Layby, run: Run) -> None:
