@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from ops.columns import aligned
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Account = Annotated[
@@ -56,12 +57,9 @@ class Screen:
         elif not rows:
             self.say(none)
         else:
-            table = Table(box=None, header_style="bold", pad_edge=False)
-            for column in rows[0]:
-                table.add_column(column.replace("_", " "), overflow="fold")
-            for row in rows:
-                table.add_row(*(escape(_shown(value)) for value in row.values()))
-            self.out.print(table)
+            shown = [{name.replace("_", " "): _shown(row[name]) for name in row} for row in rows]
+            for line in aligned([(row, "") for row in shown]):
+                self.say(line)
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)

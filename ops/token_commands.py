@@ -11,7 +11,7 @@ from domain.access import INSTALLATION, LONGEST_LIFE, USUAL_LIFE, Role
 from domain.commands import AccountId
 from ops.installation import open_installation
 from ops.screen import Account, Json, UserError, screen
-from storage import tokens
+from storage import accounts, tokens
 from storage.tokens import Token
 from web.bearer import make_token
 
@@ -45,6 +45,9 @@ def create(
             made_by="command line",
             life=timedelta(days=days),
         )
+        is_there = account is None or accounts.read_account(connection, account) is not None
+    if not is_there:
+        screen.note(f"There is no account {account} yet: is the name right? put_account makes it.")
     if not json:
         screen.note(
             f"A token for {_whose(kept)}, role {kept.role}, until {kept.expires_at:%Y-%m-%d}. "
