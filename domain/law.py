@@ -121,7 +121,8 @@ LAWS: tuple[Law, ...] = (
         hours=Hours((_hours(8, 21),)),
         caps=(),
         statute="47 CFR 64.1200(c)(1): telephone solicitations 8 a.m. to 9 p.m. local time",
-        read_at="https://www.dropcowboy.com/state-compliance",
+        read_at="https://www.nwdebtresolution.com/post/"
+        "telephone-consumer-protection-act-call-time-restrictions",
         checked=_CHECKED,
     ),
     _state(
@@ -129,6 +130,7 @@ LAWS: tuple[Law, ...] = (
         "239 305 321 324 352 386 407 448 561 645 656 689 727 728 754 772 786 813 850 863 904 "
         "941 954",
         (_hours(8, 20),),
+        # Three "on the same subject matter": what two messages have in common, nobody tells us.
         "Fla. Stat. 501.616(6)(a)-(b), 501.059: 8 a.m. to 8 p.m., three in 24 hours",
         "https://flsenate.gov/Session/Bill/2021/1120/BillText/er/HTML",
         _THREE_A_DAY,
@@ -156,7 +158,8 @@ LAWS: tuple[Law, ...] = (
         "210 214 254 281 325 346 361 409 430 432 469 512 621 682 713 726 737 806 817 830 832 903 "
         "915 936 940 945 956 972 979",
         (_hours(9, 21, *_MON_TO_SAT), _hours(12, 21, *_SUN)),
-        "Tex. Bus. & Com. Code 301.051, 304.002: 9 a.m. to 9 p.m., Sunday from noon",
+        "Tex. Bus. & Com. Code 301.051, and 302.001, 304.002 for texts (S.B. 140 of 2025): 9 a.m. "
+        "to 9 p.m., Sunday from noon",
         "https://www.cloudcommunications.com/news/texas-senate-bill-140",
     ),
     _state(

@@ -70,6 +70,7 @@ def why_fallback(rule: str) -> str:
 _CLOSED = {
     "reachable": "no address or number for the step's own channel",
     "consent": "the step's own channel is not allowed",
+    "no_such_recipient": "nobody is at the address for the step's own channel",
 }
 
 
