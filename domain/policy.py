@@ -74,7 +74,8 @@ def no_send_hours(facts: Facts) -> Defer | None:
     opens = first_allowed(quiet.allowed, (facts.zone,), facts.now)
     if opens is None or opens == facts.now:  # None can't be: some hours are left on every day
         return None
-    return Defer("no_send_hours", opens, {"from": _hour(quiet.begin), "until": _hour(quiet.until)})
+    inputs = {"quiet": f"{_hour(quiet.begin)}-{_hour(quiet.until)}"}
+    return Defer("no_send_hours", opens, inputs)
 
 
 def apart(facts: Facts) -> Defer | None:

@@ -109,16 +109,28 @@ class Diff(NamedTuple):
     @property
     def in_words(self) -> str:
         """`412 sends move, 9 are dropped`, and what else there is to say."""
-        said = [f"{self.moved:,} sends move, {self.dropped:,} are dropped"]
+        moves, are = _number(self.moved, "send moves", "sends move"), _number(self.dropped, "is")
+        said = [f"{moves}, {are} dropped"]
         if self.retimed:
             said.append(f"{self.retimed:,} of them to another moment")
+        if self.dropped > self.ended:
+            goes = _number(self.dropped - self.ended, "run goes", "runs go")
+            said.append(f"{goes} on with what follows the dropped one")
         if self.ended:
-            said.append(f"{self.ended:,} runs have nothing left and end")
+            has = _number(
+                self.ended, "run has nothing left and ends", "runs have nothing left and end"
+            )
+            said.append(has)
         if self.in_progress:
-            said.append(f"{self.in_progress:,} stay, with a send in progress")
+            said.append(f"{_number(self.in_progress, 'stays', 'stay')}, with a send in progress")
         if self.other_anchor:
-            said.append(f"{self.other_anchor:,} stay, counting from another anchor")
+            stays = _number(self.other_anchor, "stays", "stay")
+            said.append(f"{stays}, counting from another anchor")
         return "; ".join(said)
+
+
+def _number(number: int, one: str, more: str = "are") -> str:
+    return f"{number:,} {one if number == 1 else more}"
 
 
 class Change(NamedTuple):

@@ -80,7 +80,10 @@ def _because(data: Row) -> str:
 
 def _moved_to_version(data: Row) -> str:
     older = ", ".join(f"v{version}" for version in data["from_versions"])
-    goes_on = f"{counted(data['moved'], 'send')} goes on" if data["moved"] else "nothing goes on"
+    ends = data["ended"] and not data["moved"]
+    goes_on = "nothing goes on" if ends else "it goes on with what follows the next send"
+    if data["moved"]:
+        goes_on = f"{counted(data['moved'], 'send')} {'goes' if data['moved'] == 1 else 'go'} on"
     retimed = ", at another moment" if data["retimed"] else ""
     ended = "; it has nothing left, and ends" if data["ended"] else ""
     return f"{data['schedule']} moved from {older} to v{data['version']}: {goes_on}{retimed}{ended}"
@@ -215,6 +218,9 @@ def _decided_on(data: Row) -> str:
 def _value(value: object) -> str:
     if isinstance(value, list):
         return "/".join(map(str, value))
+    if isinstance(value, dict) and "at_most" in value:
+        period = value["in"] + (f" per {value['per']}" if "per" in value else "")
+        return f"at most {value['at_most']} in {period}"
     if isinstance(value, dict):
         return " ".join(f"{name} {each}" for name, each in value.items())
     return str(value)

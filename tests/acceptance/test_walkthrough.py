@@ -33,6 +33,7 @@ def up(engine: Engine, stage: Stage, outbox: Path) -> Iterator[None]:
         yield
     for desk in desks.values():
         desk.close()
+    broker.client.close()
 
 
 def test_every_command_of_the_walkthrough_says_what_the_page_says(

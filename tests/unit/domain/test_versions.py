@@ -89,6 +89,6 @@ def test_the_diff_says_in_words_what_the_move_comes_to() -> None:
     diff = diff_of((change(ABC, newer, run) for run in runs), in_progress=4)
     assert diff == Diff(moved=2, retimed=1, dropped=1, ended=1, in_progress=4)
     assert diff.in_words == (
-        "2 sends move, 1 are dropped; 1 of them to another moment; 1 runs have nothing left and "
-        "end; 4 stay, with a send in progress"
+        "2 sends move, 1 is dropped; 1 of them to another moment; 1 run has nothing left and ends; "
+        "4 stay, with a send in progress"
     )

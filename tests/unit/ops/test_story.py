@@ -46,7 +46,7 @@ def said(event: str, data: dict[str, Any], **more: Any) -> str:
             },
             (
                 "put off until Thu 2026-04-02 09:15 by caps, the last of 3 times; decided on cap "
-                "at_most 2 in P7D, counted 2"
+                "at most 2 in P7D, counted 2"
             ),
         ),
         (
@@ -104,6 +104,22 @@ def test_send_is_told_with_its_rule_and_its_inputs(
                 "ended": 1,
             },
             "rent moved from v1, v2 to v3: nothing goes on; it has nothing left, and ends",
+        ),
+        (
+            "schedule_version_moved",
+            {
+                "schedule": "rent",
+                "version": 3,
+                "from_versions": [1],
+                "moved": 0,
+                "retimed": 0,
+                "ended": 0,
+                "cancelled": 1,
+            },
+            (
+                "rent moved from v1 to v3: it goes on with what follows the next send; "
+                "1 reminder taken out"
+            ),
         ),
         ("customer_blocked", {"channels": ["email", "sms"]}, "blocked for email and sms"),
         (

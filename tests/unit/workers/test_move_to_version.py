@@ -102,7 +102,10 @@ def test_the_diff_beforehand_is_what_the_move_then_does(layby: Layby) -> None:
     layby.must("put_schedule", schedule="dunning", definition=shorter)
     would = what_it_would_do(layby)
     assert would == Diff(dropped=4)
-    assert would.in_words == "0 sends move, 4 are dropped"
+    assert (
+        would.in_words
+        == "0 sends move, 4 are dropped; 4 runs go on with what follows the dropped one"
+    )
     outcome = layby.must(
         "move_to_version", customers={"schedule": "dunning"}, schedule="dunning", from_version=1
     )
