@@ -1,6 +1,6 @@
 """`python -m ops` is `layby`: how a process of ours starts another one with the same Python."""
 
-from ops.cli import main
+from ops.start import main
 
 if __name__ == "__main__":
     main()

@@ -34,11 +34,11 @@ def wait_for(
 ) -> list[Outcome]:
     """Outcomes, once all are `done` or `quiet`; `idle`: the seconds count from the last progress.
 
-    Raises UserError when time is up.
+    Raises UserError when time is up, or a Ctrl-C ends the waiting.
     """
     deadline, decided = Deadline.after(seconds), -1
     quiet: set[tuple[str, str]] = set()
-    with _shown() as show:
+    with _until_interrupted(), _shown() as show:
         while wait is not None:
             with installation.engine.connect() as connection:
                 found = outcomes.read_progress(connection, sent)
@@ -99,6 +99,17 @@ def _give_up(
         "will be applied; is a lifecycle process running, for long lists a bulk process, and a "
         "scheduler? See: layby command show ID"
     )
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise UserError(
+            "No longer waited for: what was accepted is applied all the same. See: layby command "
+            "list"
+        ) from None
 
 
 @contextmanager
