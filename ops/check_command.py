@@ -14,20 +14,28 @@ from domain.message import Channel
 from ops.installation import home_of, open_servers, secret_key
 from ops.screen import Json, screen
 from ops.servers import Servers, ServersError
-from storage.database import DatabaseUnreachableError, Engine, check_reachable, connect
+from storage.database import (
+    DatabaseTooOldError,
+    DatabaseUnreachableError,
+    Engine,
+    check_reachable,
+    connect,
+)
 from storage.fence import UNREADABLE, read_fence
 from storage.installation import WrongKeyError, check_key
 from storage.schema import SchemaError, check_schema
 from web.address import AddressError, listen, url_of
-from workers.broker import BrokerUnreachableError, check_redis
+from workers.broker import BrokerTooOldError, BrokerUnreachableError, check_redis
 from workers.fence import Fence, FencedError
 
 _KNOWN = (
     SettingsError,
     ServersError,
+    DatabaseTooOldError,
     DatabaseUnreachableError,
     SchemaError,
     WrongKeyError,
+    BrokerTooOldError,
     BrokerUnreachableError,
     ChannelError,
     AddressError,

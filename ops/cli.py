@@ -32,11 +32,18 @@ from ops.schedule_file import ScheduleFileError
 from ops.screen import Json, UserError, screen
 from ops.servers import ServersError
 from scheduler.ticks import Watch, ring, sweep
-from storage.database import DatabaseError, DatabaseUnreachableError, connect, first_line
+from storage.database import (
+    DatabaseError,
+    DatabaseTooOldError,
+    DatabaseUnreachableError,
+    check_reachable,
+    connect,
+    first_line,
+)
 from storage.installation import WrongKeyError
 from storage.schema import SchemaError
 from web.address import AddressError
-from workers.broker import BrokerUnreachableError
+from workers.broker import BrokerTooOldError, BrokerUnreachableError
 from workers.fence import FencedError
 from workers.replanning import plan_by_newer_data
 
@@ -91,7 +98,9 @@ KNOWN = (
     SchemaError,
     WrongKeyError,
     ChannelError,
+    DatabaseTooOldError,
     DatabaseUnreachableError,
+    BrokerTooOldError,
     BrokerUnreachableError,
     AddressError,
     FencedError,
@@ -131,6 +140,7 @@ def migrate_command() -> None:
 
     engine = connect(settings.database_url, connections=1)
     try:
+        check_reachable(engine)
         screen.say(f"The database is at revision {migrate(engine)}.")
     finally:
         engine.dispose()

@@ -31,6 +31,14 @@ log = structlog.get_logger()
 _PAUSES_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
+OLDEST = 15
+"""The oldest PostgreSQL whose SQL is all that ours asks for."""
+
+
+class DatabaseTooOldError(Exception):
+    """The server lacks what our statements use; the message says what to do."""
+
+
 class DatabaseUnreachableError(Exception):
     """No connection; the message names the server and says what to do."""
 
@@ -93,16 +101,27 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 def check_reachable(engine: Engine) -> str:
-    """The server's version; raises DatabaseUnreachableError."""
+    """The server's version; raises DatabaseUnreachableError, DatabaseTooOldError."""
     try:
         with engine.connect() as connection:
-            return str(connection.execute(text("SHOW server_version")).scalar_one())
+            version, number = connection.execute(
+                text(
+                    "SELECT current_setting('server_version'), "
+                    "CAST(current_setting('server_version_num') AS int)"
+                )
+            ).one()
     except OperationalError as error:
         where = engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
         raise DatabaseUnreachableError(
             f"Cannot reach PostgreSQL at {where}: {first_line(error)}. Start it, or correct "
             "LAYBY_DATABASE_URL; unset, Layby starts a private one."
         ) from None
+    if number < OLDEST * 10_000:
+        raise DatabaseTooOldError(
+            f"PostgreSQL {version} is too old: Layby needs {OLDEST} or newer. Upgrade the server, "
+            "or name another one in LAYBY_DATABASE_URL; unset, Layby starts a private one."
+        )
+    return str(version)
 
 
 def transact(

@@ -29,6 +29,14 @@ _ANSWER_LIVES_SECONDS = 86_400
 """How long it is known when work was last begun: longer than any ring waits."""
 
 
+OLDEST = 7
+"""The oldest Redis that Layby is tried with. (Valkey began at that.)"""
+
+
+class BrokerTooOldError(Exception):
+    """The server is older than those we are tried with; the message says what to do."""
+
+
 class BrokerUnreachableError(Exception):
     """Redis does not answer; the message names it and says what to do."""
 
@@ -69,7 +77,7 @@ def connect_redis_impatiently(url: str) -> redis.Redis:
 
 
 def check_redis(url: str) -> str:
-    """The server's name and version; raises BrokerUnreachableError."""
+    """The server's name and version; raises BrokerUnreachableError, BrokerTooOldError."""
     client = redis.Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
     try:
         info = client.info("server")
@@ -82,7 +90,13 @@ def check_redis(url: str) -> str:
     finally:
         client.close()
     name = "Valkey" if "valkey_version" in info else "Redis"
-    return f"{name} {info.get('valkey_version', info['redis_version'])}"
+    version = f"{name} {info.get('valkey_version', info['redis_version'])}"
+    if int(str(info["redis_version"]).split(".", 1)[0]) < OLDEST:
+        raise BrokerTooOldError(
+            f"{version} is too old: Layby needs Redis {OLDEST} or newer, or Valkey. Upgrade the "
+            "server, or name another one in LAYBY_REDIS_URL; unset, Layby starts a private one."
+        )
+    return version
 
 
 def make_broker(client: redis.Redis) -> RedisBroker:

@@ -36,6 +36,11 @@ def test_process_that_cannot_reach_the_database_says_so_and_ends(stage: Stage) -
             assert "hunter2" not in done.stderr
 
 
+def test_migration_of_a_database_that_is_not_there_says_so(stage: Stage) -> None:
+    done = stage.layby("migrate", database_url=f"postgresql://layby@{NOBODY_LISTENS}/layby")
+    assert_told(done, f"Cannot reach PostgreSQL at postgresql://layby@{NOBODY_LISTENS}/layby:")
+
+
 def test_process_that_cannot_reach_redis_says_so_and_ends(stage: Stage) -> None:
     done = stage.layby("intake", redis_url=f"redis://:hunter2@{NOBODY_LISTENS}/0")
     assert_told(
