@@ -6,6 +6,9 @@ from datetime import datetime
 from ops.screen import screen
 from storage.outcomes import Outcome
 
+_REFUSALS = 10
+"""Of one command: whoever reads a list of commands is not to look for the next one."""
+
 
 def print_outcomes(results: list[Outcome], as_json: bool) -> None:
     """Each on a line with the first reasons, or as JSON: one object, or a list of several.
@@ -20,9 +23,10 @@ def print_outcomes(results: list[Outcome], as_json: bool) -> None:
     for result in results:
         of = f"{result.account or '(none)'}  " if several else ""
         screen.say(of + in_words(result))
-        for line in result.refusals:
+        shown = result.refusals[:_REFUSALS]
+        for line in shown:
             screen.say(f"  {line.message}")
-        more = result.refused + result.superseded - len(result.refusals)
+        more = result.refused + result.superseded - len(shown)
         if more > 0:
             screen.say(f"  and {more:,} more: layby command show {result.id} --refusals")
 

@@ -71,7 +71,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value is False:
+    if value is None or value is False or value == "":
         return "·"
     if value is True:
         return "yes"

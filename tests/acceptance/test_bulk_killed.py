@@ -124,6 +124,6 @@ def test_send_waits_for_a_bulk_command_and_every_refusal_can_be_read(stage: Stag
         typed = "\n".join(map(json.dumps, commands))
         done = stage.layby("send", "-", "--wait", "quiet", typed=typed)
     assert done.returncode == 1
-    assert "and 50 more: layby command show all --refusals" in done.stdout
+    assert "and 140 more: layby command show all --refusals" in done.stdout
     told = stage.layby("command", "show", "all", "--refusals", "--json")
     assert {line["customer"] for line in json.loads(told.stdout)} == set(names)

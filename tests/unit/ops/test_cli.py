@@ -169,6 +169,18 @@ def test_lists_of_several_accounts_name_them(layby: Layby, run: Run) -> None:
     assert "There are several accounts: acme, other." in run("forecast").stderr
 
 
+def test_a_command_with_many_refusals_does_not_hide_the_ones_beside_it(
+    layby: Layby, run: Run
+) -> None:
+    layby.set_up()
+    refused = layby.send("pause", customers=[f"c-{number}" for number in range(12)])
+    told = run("command", "list").stdout
+    assert told.count("there is no such customer") == 10
+    assert f"  and 2 more: layby command show {refused.id} --refusals" in told
+    everybody = run("command", "show", refused.id, "--refusals").stdout
+    assert everybody.count("there is no such customer") == 12
+
+
 def test_version_is_told(run: Run) -> None:
     assert run("--version").stdout == f"layby {version('layby')}\n"
 
