@@ -6,7 +6,8 @@ from harness import Layby
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from stateful.conftest import DATABASE_IS_SLOW
-from stateful.machine import AT_ONCE, JourneyMachine
+from stateful.journey.commanding import AT_ONCE
+from stateful.machine import JourneyMachine
 
 from workers import bulk, resolving
 
