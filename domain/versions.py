@@ -14,15 +14,22 @@ from domain.planning import Anchor, due_at
 from domain.schedule import Schedule
 
 
+class PlannedBy(NamedTuple):
+    """Whose clock and whose calendar count for a customer on a version."""
+
+    zone: ZoneInfo
+    calendar: Calendar
+
+
 class Run(NamedTuple):
-    """A customer's run through the older version, and what it is planned by."""
+    """A customer's run through the older version, and what it is planned by there and then."""
 
     cursor: int
     """Of its next send; those before it are done."""
     anchor: Anchor
     """With what late steps have moved it by."""
-    zone: ZoneInfo
-    calendar: Calendar
+    older: PlannedBy
+    newer: PlannedBy
 
 
 class Landing(NamedTuple):
@@ -80,14 +87,14 @@ def _steps_of(schedule: Schedule) -> dict[tuple[object, ...], int]:
 
 
 def _behind(older: Schedule, newer: Schedule, run: Run, cursor: int) -> int:
-    by = _due(older, run.cursor - 1, run)
-    while cursor < newer.length and _due(newer, cursor, run) <= by:
+    by = _due(older, run.cursor - 1, run.anchor, run.older)
+    while cursor < newer.length and _due(newer, cursor, run.anchor, run.newer) <= by:
         cursor += 1
     return cursor
 
 
-def _due(schedule: Schedule, cursor: int, run: Run) -> datetime:
-    return due_at(schedule, cursor, run.anchor, run.zone, run.calendar)
+def _due(schedule: Schedule, cursor: int, anchor: Anchor, by: PlannedBy) -> datetime:
+    return due_at(schedule, cursor, anchor, by.zone, by.calendar)
 
 
 class Diff(NamedTuple):
@@ -146,7 +153,10 @@ def change(older: Schedule, newer: Schedule, run: Run) -> Change:
     lands = landing(older, newer, run)
     ends = lands.cursor >= newer.length
     follows = lands.follows
-    retimed = follows is not None and _due(older, run.cursor, run) != _due(newer, follows, run)
+    retimed = follows is not None and (
+        _due(older, run.cursor, run.anchor, run.older)
+        != _due(newer, follows, run.anchor, run.newer)
+    )
     return Change(lands, retimed, ends)
 
 

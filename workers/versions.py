@@ -7,7 +7,8 @@ from domain.commands import MoveToVersion
 from domain.customer import CustomerState
 from domain.planning import calendar_for, zone_of
 from domain.refusal import Refusal
-from domain.versions import Change, Diff, Run, change, diff_of
+from domain.schedule import Schedule
+from domain.versions import Change, Diff, PlannedBy, Run, change, diff_of
 from storage import definitions, enrolments, versions
 from storage.accounts import Account, read_account
 from storage.database import Connection
@@ -59,9 +60,13 @@ def _change(
 ) -> Change:
     older = definitions.read_schedule(connection, account.account, name, run.version)
     newer = definitions.read_schedule(connection, account.account, name, newest)
-    zone = zone_of(run.zone, newer, account.zone)
-    calendar = calendar_for(newer, account.holidays)
-    return change(older, newer, Run(run.step, anchor_now(run), zone, calendar))
+    planned_by = (_planned_by(account, run, version) for version in (older, newer))
+    return change(older, newer, Run(run.step, anchor_now(run), *planned_by))
+
+
+def _planned_by(account: Account, run: OldRun, version: Schedule) -> PlannedBy:
+    zone = zone_of(run.zone, version, account.zone)
+    return PlannedBy(zone, calendar_for(version, account.holidays))
 
 
 def move_to_version(

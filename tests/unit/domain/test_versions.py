@@ -1,15 +1,16 @@
 """Where a run goes on in a newer version of its schedule."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 
-from domain.calendar import NO_HOLIDAYS
+from domain.calendar import NO_HOLIDAYS, Holidays, calendar_of
 from domain.schedule import Schedule
-from domain.versions import Diff, Landing, Run, change, diff_of, landing
+from domain.versions import Diff, Landing, PlannedBy, Run, change, diff_of, landing
 from domain.zones import zone_named
 
+ANY_DAY = PlannedBy(zone_named("UTC"), NO_HOLIDAYS)
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
 
@@ -31,7 +32,7 @@ def schedule(*steps: str, **fields: Any) -> Schedule:
 
 
 def at(cursor: int) -> Run:
-    return Run(cursor, START, zone_named("UTC"), NO_HOLIDAYS)
+    return Run(cursor, START, ANY_DAY, ANY_DAY)
 
 
 ABC = schedule("a@0", "b@2", "c@4")
@@ -75,6 +76,15 @@ def test_a_run_goes_on_behind_the_last_of_what_is_done(
     older: Schedule, newer: Schedule, cursor: int, lands: Landing
 ) -> None:
     assert landing(older, newer, at(cursor)) == lands
+
+
+def test_each_version_is_planned_by_its_own_calendar() -> None:
+    """`x` was done on the 6th, a holiday of the newer version alone: `y` comes after it there."""
+    holiday = ANY_DAY._replace(calendar=calendar_of(Holidays(days=(date(2026, 1, 6),))))
+    older, newer = schedule("a@0", "x@1", "b@4"), schedule("a@0", "y@1", "b@4")
+    run = at(2)._replace(newer=holiday)
+    assert landing(older, newer, run) == Landing(1, {0: 0}, 2)
+    assert change(older, older, at(1)._replace(newer=holiday)).retimed, "from the 6th to the 7th"
 
 
 def test_a_version_that_only_says_it_otherwise_moves_everyone_to_where_they_are() -> None:

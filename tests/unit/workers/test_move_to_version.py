@@ -118,6 +118,17 @@ def test_the_diff_beforehand_is_what_the_move_then_does(layby: Layby) -> None:
     sound(layby)
 
 
+def test_the_diff_tells_what_another_calendar_moves(layby: Layby) -> None:
+    """The same steps, and the 7th is a holiday now."""
+    on_first(layby, "ann", sent=0)
+    layby.deliver()
+    newer = FIRST | {"holidays": {"days": ["2026-01-07"]}}
+    layby.must("put_schedule", schedule="dunning", definition=newer)
+    assert what_it_would_do(layby) == Diff(moved=1, retimed=1)
+    moved(layby, newer, "ann")
+    assert pending(layby) == [("ann", 2, 1, 2)], "at the beginning of the 8th"
+
+
 def test_a_run_of_which_nothing_is_left_ends(layby: Layby) -> None:
     on_first(layby, "ann", sent=1)
     outcome = moved(layby, schedule(step("a", 0)), "ann")
