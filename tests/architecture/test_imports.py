@@ -97,6 +97,18 @@ def test_domain_asks_no_clock_and_opens_nothing() -> None:
             assert called not in DOING, (path.name, called)
 
 
+def test_plain_planner_shares_nothing_with_the_product() -> None:
+    """What the tables are compared with is reckoned another way, from the standard library up."""
+    others = {
+        (path.name, name)
+        for path in (ROOT / "tests" / "stateful" / "plain").glob("*.py")
+        for name in imported(path)
+        if name.split(".")[0] not in sys.stdlib_module_names
+        and not name.startswith("stateful.plain")
+    }
+    assert others == set()
+
+
 WATCHED = """
 import importlib, json, os, sys, threading
 

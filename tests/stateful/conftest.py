@@ -6,7 +6,10 @@ from hypothesis import HealthCheck
 
 from scheduler import ticks
 
-pytest.register_assert_rewrite("stateful.machine", "stateful.journey", "stateful.debts_machine")
+pytest.register_assert_rewrite(
+    *("stateful.machine", "stateful.journey"),
+    *("stateful.debts_machine", "stateful.debts_pairs", "stateful.debts_side"),
+)
 
 DATABASE_IS_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 """A step is a dozen statements on a real server; and it is the rules that draw the data."""

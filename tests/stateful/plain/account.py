@@ -2,15 +2,17 @@
 
 from datetime import date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from stateful.plain import sending
+from stateful.plain.calendar import Calendar
 from stateful.plain.customer import Came, Customer
 from stateful.plain.facts import record
 from stateful.plain.plan import Plan
+from stateful.plain.rules import Rules
 from stateful.plain.run import Run
 from stateful.plain.silence import lift, lift_recipient, silence, silence_recipient
 from stateful.plain.versions import move_to_version
+from stateful.plain.where import Settings, Where
 from stateful.plain.words import Words
 
 KINDS = {
@@ -25,12 +27,29 @@ KINDS = {
 class Account:
     def __init__(self, now: datetime) -> None:
         self.now = now
+        self.settings = Settings()
         self.words = Words()
         self.customers: dict[str, Customer] = {}
         self.versions: dict[str, list[Plan]] = {}
 
-    def add(self, name: str, zone: str, at: dict[str, str]) -> None:
-        self.customers[name] = Customer(self.now, name, ZoneInfo(zone), at, self.words)
+    def add(self, name: str, zone: str | None, at: dict[str, str]) -> None:
+        where = Where(self.settings, zone)
+        self.customers[name] = Customer(self.now, name, where, at, self.words)
+
+    def put(
+        self,
+        zone: str | None = None,
+        calendar: Calendar | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        """Another zone or calendar plans anew; other rules are asked when something is due."""
+        settings = self.settings
+        before = settings.zone, settings.calendar
+        settings.zone, settings.calendar = zone or settings.zone, calendar or settings.calendar
+        settings.rules = rules or settings.rules
+        if (settings.zone, settings.calendar) != before:
+            for who in self.customers.values():
+                who.plan_anew()
 
     def put_schedule(self, schedule: str, plan: Plan) -> None:
         versions = self.versions.setdefault(schedule, [])
@@ -50,6 +69,9 @@ class Account:
                 return move_to_version(who, fields["schedule"], versions[-1], len(versions))
             case "record":
                 return record(who, fields["fact"])
+            case "update_customer":
+                who.move_to_zone(fields["profile"]["zone"])
+                return Came()
             case "block" | "opt_out":
                 return silence(who, KINDS[kind], **fields)
             case "unblock" | "opt_in":
@@ -59,9 +81,11 @@ class Account:
                 came: Came = getattr(who, kind)(**fields)
                 return came
 
-    def _assign(self, who: Customer, schedule: str, reference: str, due_date: str) -> Came:
+    def _assign(
+        self, who: Customer, schedule: str, reference: str, due_date: str | None = None
+    ) -> Came:
         versions = self.versions[schedule]
-        due = date.fromisoformat(due_date)
+        due = date.fromisoformat(due_date) if due_date else None
         return who.assign(schedule, versions[-1], reference, due, len(versions))
 
     def apply_to_recipient(self, kind: str, channel: str, target: str, schedule: str = "") -> Came:
@@ -75,6 +99,17 @@ class Account:
         self.now = now
         for who in self.customers.values():
             who.go_on(now)
+
+    @property
+    def pending(self) -> list[Run]:
+        return [run for who in self.customers.values() for run in who.live if run.pending]
+
+    @property
+    def started(self) -> list[Run]:
+        return [run for who in self.customers.values() for run in who.runs if run.started]
+
+    def due(self, channel: str) -> list[Run]:
+        return [run for run in self.pending if run.channel == channel and run.is_due(self.now)]
 
     def start(self, channel: str, but_for: str | None = None) -> list[Run]:
         """A batch passes by whom somebody else has locked."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from stateful.plain.owed import Owed
-from stateful.plain.plan import Plan, Step
+from stateful.plain.plan import Anchor, Plan, Step
+from stateful.plain.rules import Message
 from stateful.plain.run import Run
+from stateful.plain.where import Where
 from stateful.plain.words import Words
 
 
@@ -40,7 +41,7 @@ class Customer:
 
     now: datetime
     name: str = ""
-    zone: ZoneInfo = ZoneInfo("UTC")  # noqa: RUF009 - it never changes
+    where: Where = field(default_factory=Where)
     at: dict[str, str] = field(default_factory=lambda: {"email": "a@example.org"})
     """Its address and number, by channel."""
     words: Words = field(default_factory=Words)
@@ -66,15 +67,17 @@ class Customer:
     # Schedules.
 
     def assign(
-        self, schedule: str, plan: Plan, reference: str, due: date, version: int = 1
+        self, schedule: str, plan: Plan, reference: str, due: Anchor | None, version: int = 1
     ) -> Came:
+        if plan.by_moment is not (due is None):
+            return REFUSED
         if not self.active or (plan.ends and reference and self.owed.settled(reference)):
             return REFUSED
         if any((run.schedule, run.reference) == (schedule, reference) for run in self.live):
             return REFUSED
         if not self.any_way(schedule, plan.steps):
             return REFUSED
-        run = Run(schedule, plan, version, reference, due, self.zone)
+        run = Run(schedule, plan, version, reference, due or self.now, self.where)
         self.runs.append(run)
         run.held = self.holds(run)
         if not run.held:
@@ -179,8 +182,25 @@ class Customer:
             if not run.started:
                 run.write("cancelled", reason, self.now)
             run.unschedule()
-            run.end, run.held = reason, False
+            run.stop_for_good(reason, self.now)
         return Came("applied", len(runs) - opened, opened)
 
-    def utc(self, local: datetime) -> datetime:
-        return local.replace(tzinfo=self.zone).astimezone(UTC)
+    # What was sent, and where.
+
+    def messages(self, back: timedelta) -> list[Message]:
+        """Those that went out, may have, or are in progress.
+
+        What a run sent that was over so long ago was handed over by then, whenever it was settled.
+        """
+        runs = [run for run in self.runs if not run.ended or run.ended > self.now - back]
+        return [message for run in runs for message in run.messages]
+
+    def move_to_zone(self, zone: str) -> None:
+        self.where.zone = zone
+        self.plan_anew()
+
+    def plan_anew(self) -> None:
+        """What is pending, unless it is tried again: at the same local time, by the same way."""
+        for run in self.live:
+            if run.pending and run.channel and not run.attempts:
+                run.schedule_again(run.channel, 0)

@@ -1,11 +1,13 @@
 """What facts do to a customer: docs/facts.md."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+from stateful.plain.calendar import DAY
 from stateful.plain.customer import Came, Customer, Mark
-from stateful.plain.plan import DAY
+from stateful.plain.hours import shown
+from stateful.plain.plan import Anchor
 from stateful.plain.run import Run
 
 
@@ -30,8 +32,8 @@ def _invoice(who: Customer, fact: dict[str, Any], reference: str | None) -> Came
     who.owed.tell(fact)
     if "due_date" in fact and fact["due_date"] != before:
         for run in who.of(reference):
-            if str(run.anchor) != fact["due_date"]:
-                run.shift = 0
+            if not run.plan.by_moment and str(run.anchor) != fact["due_date"]:
+                run.shift = timedelta()
                 _move(run, date.fromisoformat(fact["due_date"]))
     return _pay_off(who, reference) if who.owed.settled(reference) else Came()
 
@@ -53,16 +55,19 @@ def _payment(who: Customer, fact: dict[str, Any], reference: str | None) -> Came
 
 def _put_off(who: Customer, run: Run) -> None:
     last = run.number if run.started else run.number - 1
-    day = run.day(run.moment(last)) if last >= 0 else run.anchor
-    today = run.day(who.now)
-    if today > day:
-        _move(run, run.anchor + (today - day))
+    since = run.moment(last) if last >= 0 else run.counts_from
+    by = who.now - since if run.plan.by_moment else run.day(who.now) - _day(run, since)
+    if by > timedelta():
+        _move(run, run.anchor + by)
 
 
-def _move(run: Run, anchor: date) -> None:
+def _day(run: Run, since: Anchor) -> date:
+    return run.day(since) if isinstance(since, datetime) else since
+
+
+def _move(run: Run, anchor: Anchor) -> None:
     run.anchor = anchor
-    run.moved |= run.started
-    run.late_days = 0  # of what is started: it counts from the new day already
+    run.moved |= run.started  # if that is late, it counts from the new day already
     if run.pending and run.channel:
         run.schedule_again(run.channel, run.attempts)
 
@@ -90,7 +95,8 @@ def _keep(who: Customer, fact: dict[str, Any], reference: str | None) -> None:
 
 def _promise(who: Customer, fact: dict[str, Any], reference: str | None) -> Came:
     who.owed.tell(fact)
-    until = who.utc(datetime.combine(date.fromisoformat(fact["until"]) + DAY, time()))
+    midnight = datetime.combine(date.fromisoformat(fact["until"]) + DAY, time())
+    until = shown(midnight, who.where.zone_by())
     if until > who.now and not who.owed.settled(reference):
         amount = Decimal(fact["amount"]) if "amount" in fact else None
         who.mark(Mark("promised", reference, until, amount))

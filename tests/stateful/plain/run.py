@@ -1,11 +1,14 @@
 """One customer's run through a schedule."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from stateful.plain.plan import DAY, Plan, Step
+from stateful.plain.calendar import DAY
+from stateful.plain.plan import Anchor, Plan, Step
+from stateful.plain.rules import Message
+from stateful.plain.where import Where
 
 
 class Line(NamedTuple):
@@ -16,6 +19,23 @@ class Line(NamedTuple):
     rule: str
     send: int | None
     at: datetime
+    channel: str | None
+
+
+class Begun(NamedTuple):
+    """A send: when it was planned for, and when it began."""
+
+    planned: datetime
+    at: datetime
+
+
+class PutOff(NamedTuple):
+    """Which rule put a step off, first and last, how often, and until when."""
+
+    first: datetime
+    last: datetime
+    times: int
+    until: datetime
 
 
 @dataclass(eq=False)
@@ -29,26 +49,31 @@ class Run:
     plan: Plan
     version: int
     reference: str
-    anchor: date
-    zone: ZoneInfo
-    shift: int = 0
-    """Days, by steps that moved what follows them."""
+    anchor: Anchor
+    where: Where
+    """Its customer is."""
+    shift: timedelta = timedelta()
+    """By steps that moved what follows them."""
     number: int = 0
     held: bool = False
     pending: datetime | None = None
     due: datetime | None = None
+    deferred: str | None = None
+    """By which rule."""
+    put_off: dict[tuple[int, str], PutOff] = field(default_factory=dict)
+    """By send and rule."""
     channel: str | None = None
     fallback: str | None = None
     """Which rule closed the way that is its own."""
     attempts: int = 0
-    started: bool = False
+    begun: Begun | None = None
+    """What is started."""
     send: int | None = None
-    """Which attempt is started."""
-    late_days: int = 0
-    """By how much the one that is started moves what follows."""
+    """Which attempt that is."""
     moved: bool = False
     """What it counts from was moved since that began."""
     end: str | None = None
+    ended: datetime | None = None
     ledger: list[Line] = field(default_factory=list)
 
     @property
@@ -59,17 +84,45 @@ class Run:
     def coming(self) -> list[Step]:
         return [self.plan.step(number) for number in range(self.number, self.plan.length)]
 
+    def is_due(self, now: datetime) -> bool:
+        return self.due is not None and self.due <= now
+
+    @property
+    def started(self) -> bool:
+        return self.begun is not None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.where.zone_by(self.plan)
+
+    @property
+    def counts_from(self) -> Anchor:
+        return self.anchor + self.shift
+
     def moment(self, number: int) -> datetime:
-        return self.plan.moment(self.anchor + self.shift * DAY, number, self.zone)
+        calendar = self.where.calendar_by(self.plan)
+        return self.plan.moment(self.counts_from, number, self.zone, calendar)
 
     def day(self, now: datetime) -> date:
         """Where the customer is."""
         return now.astimezone(self.zone).date()
 
+    @property
+    def messages(self) -> list[Message]:
+        """What counts against a cap."""
+        told = [
+            Message(line.at, line.channel, self.reference)
+            for line in self.ledger
+            if line.state in ("sent", "unknown") and line.channel
+        ]
+        if self.begun and self.channel:
+            told.append(Message(self.begun.at, self.channel, self.reference))
+        return told
+
     def schedule_it(self) -> None:
         self.pending = self.due = self.moment(self.number)
         self.channel, self.fallback = self.step.channel, None
-        self.attempts = 0
+        self.attempts, self.deferred = 0, None
 
     def schedule_again(self, channel: str, attempts: int) -> None:
         """At another moment, by the way that it goes by now."""
@@ -78,28 +131,41 @@ class Run:
         self.channel, self.fallback, self.attempts = channel, fallback, attempts
 
     def unschedule(self) -> None:
-        self.pending = self.due = None
+        self.pending = self.due = self.deferred = None
         if not self.started:
             self.channel = None
 
     def write(self, state: str, rule: str, now: datetime) -> None:
         assert self.number not in [line.step for line in self.ledger], "a step has one outcome"
-        self.ledger.append(Line(self.number, state, rule, self.send, now))
+        self.ledger.append(Line(self.number, state, rule, self.send, now, self.channel))
 
     def stop(self) -> None:
         """What is started is no more."""
-        self.started = self.moved = False
-        self.send, self.late_days = None, 0
+        self.begun, self.send, self.moved = None, None, False
 
-    def over(self, state: str, rule: str, now: datetime) -> None:
-        """Its present send is; on to the next one."""
+    def stop_for_good(self, reason: str, now: datetime) -> None:
+        self.end, self.ended, self.held = reason, now, False
+
+    def late_by(self, zone: ZoneInfo) -> timedelta:
+        """By how much what is started moves what follows: whole days, if it has an hour."""
+        assert self.begun is not None
+        late = self.begun.at - self.begun.planned
+        if self.step.when_late != "reanchor" or late <= self.step.late_after_days * DAY:
+            return timedelta()
+        if self.step.at is None:
+            return late
+        return self.begun.at.astimezone(zone).date() - self.begun.planned.astimezone(zone).date()
+
+    def over(self, state: str, rule: str, now: datetime, zone: ZoneInfo | None = None) -> None:
+        """Its present send is; on to the next one. `zone`: that it was sent by."""
         self.write(state, rule, now)
-        self.shift += self.late_days
+        if self.begun and not self.moved:
+            self.shift += self.late_by(zone or self.zone)
         self.stop()
         self.unschedule()
         if self.end is None:
             self.number += 1
             if self.number == self.plan.length:
-                self.end, self.held = "completed", False
+                self.stop_for_good("completed", now)
             elif not self.held:
                 self.schedule_it()

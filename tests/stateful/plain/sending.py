@@ -1,18 +1,28 @@
 """Starts and answers: docs/gate.md, and docs/schedules.md on what is late and on fallbacks."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
+from stateful.plain.calendar import DAY
 from stateful.plain.customer import Customer, Mark
-from stateful.plain.plan import DAY
-from stateful.plain.run import Run
+from stateful.plain.rules import Asked, Message
+from stateful.plain.run import Begun, PutOff, Run
 
 AGAIN_AFTER = [timedelta(minutes=m) for m in (1, 5, 25, 120, 360)]
 
 
 def start(who: Customer, channel: str = "email") -> list[Run]:
-    """One batch: whatever is due by this channel begins, or is skipped. Returns what began."""
-    due = [run for run in who.live if run.channel == channel and run.due and run.due <= who.now]
-    return [run for run in due if _start(who, run, channel)]
+    """One batch: whatever is due by this channel begins, is put off or skipped.
+
+    The earlier planned goes first, and counts for the others. Returns what began.
+    """
+    due = [run for run in who.live if run.channel == channel and run.is_due(who.now)]
+    return [run for run in sorted(due, key=_planned) if _start(who, run, channel)]
+
+
+def _planned(run: Run) -> float:
+    assert run.pending is not None
+    return run.pending.timestamp()
 
 
 def _start(who: Customer, run: Run, channel: str) -> bool:
@@ -20,14 +30,12 @@ def _start(who: Customer, run: Run, channel: str) -> bool:
     closed = _closed(who, run, channel)
     late = who.now - run.pending > run.step.late_after_days * DAY
     if closed and channel == run.step.channel and run.step.fallback:
-        run.channel, run.fallback = run.step.fallback, closed
+        run.channel, run.fallback, run.deferred = run.step.fallback, closed, None
     elif closed or (late and run.step.when_late == "skip"):
         run.over("skipped", closed or "in_time", who.now)
-    else:
-        if late and run.step.when_late == "reanchor":
-            run.late_days = (run.day(who.now) - run.day(run.pending)).days
-        run.started, run.attempts = True, run.attempts + 1
-        run.pending = run.due = None
+    elif not _put_off(who, run, channel):
+        run.begun, run.attempts = Begun(run.pending, who.now), run.attempts + 1
+        run.pending = run.due = run.deferred = None
         if run.step.status == "late":
             who.mark(Mark("late", run.reference))
         if run.step.status == "on_track":
@@ -43,12 +51,32 @@ def _closed(who: Customer, run: Run, channel: str) -> str | None:
     return None if channel in who.at else "reachable"
 
 
-def settle(who: Customer, run: Run, answer: str) -> None:
-    """What the provider said of what is started."""
+def _put_off(who: Customer, run: Run, channel: str) -> bool:
+    rules = who.where.settings.rules
+    counted_back = max((cap.period for cap in rules.caps), default=timedelta())
+    asked = Asked(
+        rules,
+        run.plan.window,
+        who.where.calendar_by(run.plan),
+        run.zone,
+        Message(who.now, channel, run.reference),
+        who.messages(counted_back),
+    )
+    objection = asked.put_off()
+    if objection is None:
+        return False
+    run.deferred, run.due = objection
+    told = run.put_off.get((run.number, run.deferred), PutOff(who.now, who.now, 0, who.now))
+    run.put_off[run.number, run.deferred] = PutOff(told.first, who.now, told.times + 1, run.due)
+    return True
+
+
+def settle(who: Customer, run: Run, answer: str, sent_by: ZoneInfo | None = None) -> None:
+    """What the provider said of what is started. `sent_by`: the zone that whoever tells knows."""
     exhausted = answer == "temporary" and run.attempts > len(AGAIN_AFTER)
     if exhausted or answer in ("accepted", "permanent", "unknown"):
         state = {"accepted": "sent", "unknown": "unknown"}.get(answer, "failed")
-        run.over(state, "attempts_exhausted" if exhausted else answer, who.now)
+        run.over(state, "attempts_exhausted" if exhausted else answer, who.now, sent_by)
     elif run.end is not None:
         run.write("cancelled", run.end, who.now)
         run.stop()
@@ -58,16 +86,17 @@ def settle(who: Customer, run: Run, answer: str) -> None:
 
 def _again(who: Customer, run: Run, answer: str) -> None:
     """Nobody has it for certain: it is pending once more, by the way that it went."""
-    moved, channel = run.moved, run.channel
+    moved, channel, begun = run.moved, run.channel, run.begun
     run.stop()
     wait = AGAIN_AFTER[run.attempts - 1] if answer == "temporary" else timedelta(0)
     attempts = run.attempts - (answer == "not_handed_over")
     run.unschedule()
     if not run.held:
         assert channel is not None
+        assert begun is not None
         run.schedule_again(channel, attempts)
         if not moved:
-            run.due = who.now + wait
+            run.pending, run.due = begun.planned, who.now + wait
 
 
 def answer_late(run: Run, send: int, answer: str, *, exhausted: bool) -> None:

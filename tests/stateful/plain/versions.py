@@ -9,6 +9,8 @@ def move_to_version(who: Customer, schedule: str, newest: Plan, version: int) ->
     runs = [run for run in who.live if run.schedule == schedule and run.version < version]
     if not who.active or not runs or any(run.started for run in runs):
         return REFUSED
+    if any(run.plan.by_moment is not newest.by_moment for run in runs):
+        return REFUSED
     if not who.any_way(schedule, newest.steps):
         return REFUSED
     return Came("applied", sum(_move(who, run, newest, version) for run in runs))
@@ -16,16 +18,16 @@ def move_to_version(who: Customer, schedule: str, newest: Plan, version: int) ->
 
 def _move(who: Customer, run: Run, newest: Plan, version: int) -> bool:
     """Returns whether its next send is none of the newest version's that are still to come."""
-    new = Run(run.schedule, newest, version, run.reference, run.anchor, run.zone, run.shift)
+    new = Run(run.schedule, newest, version, run.reference, run.anchor, run.where, run.shift)
     new.number = _place(run, new)
     dropped = run.plan.known_as(run.number) not in newest.known()[new.number :]
     run.write("cancelled", "moved_to_version", who.now)
     run.unschedule()
-    run.end, run.held = "moved_to_version", False
+    run.stop_for_good("moved_to_version", who.now)
     if new.number < newest.length:
         who.runs.append(new)
         for number in range(new.number):
-            new.ledger.append(Line(number, "skipped", "moved_to_version", None, who.now))
+            new.ledger.append(Line(number, "skipped", "moved_to_version", None, who.now, None))
         new.held = who.holds(new)
         if not new.held:
             new.schedule_it()
