@@ -99,7 +99,7 @@ HOLDING = st.one_of(
     _command("record", _fields(fact=_fact("dispute", reference=references))),
     _command("record", _fields(fact=_fact("promise", ABOUT, until=days))),
 )
-AGAIN = st.sampled_from([Answer.TEMPORARY, Answer.NOT_HANDED_OVER])
+AGAIN = st.sampled_from([Answer.TEMPORARY, Answer.NOT_HANDED_OVER, Answer.NO_SUCH_RECIPIENT])
 RECIPIENTS = st.sampled_from(
     sorted({(channel, at) for _, where in PEOPLE.values() for channel, at in where.items()})
 )
@@ -108,6 +108,7 @@ ANSWERS = st.sampled_from(
         *[Answer.ACCEPTED] * 4,
         *[Answer.TEMPORARY] * 2,
         *(Answer.UNKNOWN, Answer.PERMANENT, Answer.NOT_HANDED_OVER),
+        *[Answer.NO_SUCH_RECIPIENT] * 2,
     ]
 )
 

@@ -74,23 +74,28 @@ def _put_off(who: Customer, run: Run, channel: str) -> bool:
 def settle(who: Customer, run: Run, answer: str, sent_by: ZoneInfo | None = None) -> None:
     """What the provider said of what is started. `sent_by`: the zone that whoever tells knows."""
     exhausted = answer == "temporary" and run.attempts > len(AGAIN_AFTER)
-    if exhausted or answer in ("accepted", "permanent", "unknown"):
+    nobody_there = answer == "no_such_recipient"
+    other = run.step.fallback if nobody_there and run.channel == run.step.channel else None
+    final = answer in ("accepted", "permanent", "unknown") or (nobody_there and other is None)
+    if exhausted or final:
         state = {"accepted": "sent", "unknown": "unknown"}.get(answer, "failed")
         run.over(state, "attempts_exhausted" if exhausted else answer, who.now, sent_by)
     elif run.end is not None:
         run.write("cancelled", run.end, who.now)
         run.stop()
     else:
-        _again(who, run, answer)
+        _again(who, run, answer, other)
 
 
-def _again(who: Customer, run: Run, answer: str) -> None:
-    """Nobody has it for certain: it is pending once more, by the way that it went."""
+def _again(who: Customer, run: Run, answer: str, other: str | None) -> None:
+    """Nobody has it for certain: it is pending once more, by the way that it went or the other."""
     moved, channel, begun = run.moved, run.channel, run.begun
     run.stop()
     wait = AGAIN_AFTER[run.attempts - 1] if answer == "temporary" else timedelta(0)
     attempts = run.attempts - (answer == "not_handed_over")
     run.unschedule()
+    if other:
+        channel, attempts, run.fallback = other, 0, answer
     if not run.held:
         assert channel is not None
         assert begun is not None
