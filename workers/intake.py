@@ -30,6 +30,7 @@ FIELD = b"command"
 GROUP = "layby"
 _READ_AT_MOST = 200
 _BLOCK_MILLISECONDS = 500
+_NO_FURTHER = b"0-0"
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 Accept = Callable[[Connection, dict[bytes, bytes]], Accepted | None]
@@ -86,33 +87,28 @@ class Intake:
 
     def _read(self) -> list[Entry]:
         try:
-            with self._client.pipeline(transaction=False) as pipeline:
-                # Those that other readers left, then the new ones.
-                pipeline.xautoclaim(
-                    STREAM, GROUP, self._reader, min_idle_time=0, count=_READ_AT_MOST
-                )
-                self._ask_for_new(pipeline)
-                left, new = pipeline.execute()
-            return [*left[1], *_entries(new)]
+            # Those that other readers left, and not before all of them the new ones: where reading
+            # fails again and again, more are left than one reading takes.
+            further, left, *_ = self._client.xautoclaim(
+                STREAM, GROUP, self._reader, min_idle_time=0, count=_READ_AT_MOST
+            )
+            return left if further != _NO_FURTHER else [*left, *self._read_new()]
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
             # The first reader ever, or a Redis that has lost everything.
             self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-            return _entries(self._ask_for_new(self._client))
+            return self._read_new()
 
-    def _ask_for_new(self, client: redis.Redis) -> Any:
-        return client.xreadgroup(GROUP, self._reader, {STREAM: ">"}, count=_READ_AT_MOST)
+    def _read_new(self) -> list[Entry]:
+        read: Any = self._client.xreadgroup(GROUP, self._reader, {STREAM: ">"}, count=_READ_AT_MOST)
+        return list(read[0][1]) if read else []
 
     def _acknowledge(self, ids: list[bytes]) -> None:
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.xack(STREAM, GROUP, *ids)
             pipeline.xdel(STREAM, *ids)
             pipeline.execute()
-
-
-def _entries(read: Any) -> list[Entry]:
-    return list(read[0][1]) if read else []
 
 
 def _accept(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | None:

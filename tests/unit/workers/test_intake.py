@@ -7,6 +7,7 @@ import pytest
 import redis
 from harness import Layby
 
+from workers import intake as intake_
 from workers.broker import RedisBell, make_broker
 from workers.intake import GROUP, STREAM, Intake
 
@@ -44,6 +45,21 @@ def test_what_a_dead_reader_left_is_taken_in_first_and_in_order(
     publish(redis_client, id="2", kind="resume", customers=["ann"])
     assert intake.read_once() == 2
     assert list(states(layby)) == ["1", "2"]
+
+
+def test_what_several_dead_readers_left_is_taken_in_before_what_is_new(
+    layby: Layby, redis_client: redis.Redis, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each dies with what it has read, and with the database away a living one reads as often."""
+    monkeypatch.setattr(intake_, "_READ_AT_MOST", 2)
+    for number in "1234567":
+        publish(redis_client, id=number, kind="pause", customers=["ann"])
+    redis_client.xgroup_create(STREAM, GROUP, id="0")
+    for reader in ("dead", "dead too"):
+        redis_client.xreadgroup(GROUP, reader, {STREAM: ">"}, count=2)
+    while redis_client.xlen(STREAM):
+        intake.read_once()
+    assert "".join(states(layby)) == "1234567"
 
 
 def test_what_comes_twice_is_accepted_once(
