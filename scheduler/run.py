@@ -32,6 +32,18 @@ LEASE_SECONDS = 6.0
 """How soon another scheduler takes over from one that died."""
 
 
+class Metronome(BackgroundScheduler):  # type: ignore[misc] # it is untyped
+    """Goes on at once where the wall clock is set back, by which APScheduler counts."""
+
+    def _process_jobs(self) -> float | None:
+        now = datetime.now(UTC)
+        for job in self.get_jobs():
+            if job.next_run_time > now + job.trigger.interval:
+                job.modify(next_run_time=now)
+        wait_seconds: float | None = super()._process_jobs()
+        return wait_seconds
+
+
 class Ticker:
     """All the ticks of one scheduler process. Any number may run; each tick is done by one."""
 
@@ -40,7 +52,7 @@ class Ticker:
         self._holder = holder
         self._renewed: dict[str, float] = {}
         watch, pruning = Watch(), Pruning(engine, keep)
-        self._scheduler = BackgroundScheduler(
+        self._scheduler = Metronome(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(4)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},

@@ -3,9 +3,11 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
 
 import pytest
 import redis
+from apscheduler.schedulers import base
 from concurrency.interleave import BOUND_SECONDS, Interleaving, planted, until
 from concurrency.invariants import broken
 from harness import Layby, numbered
@@ -23,7 +25,10 @@ from workers.broker import RedisBell, make_broker
 from workers.delivery import deliver
 from workers.fence import Fence
 
-NOBODY_ELSES = "WHERE l.holder = %(holder)s OR l.until < clock_timestamp()"
+NOBODY_ELSES = (
+    "WHERE l.holder = %(holder)s OR l.until < clock_timestamp() "
+    "OR l.until > excluded.until + make_interval(secs => %(seconds)s)"
+)
 
 
 def hold(engine: Engine, holder: str, seconds: float = LEASE_SECONDS) -> bool:
@@ -73,8 +78,17 @@ def test_lease_is_renewed_by_its_holder_while_another_asks(
 ) -> None:
     hold(engine, "first", seconds=1)
     renewal = between.stopped(lambda: hold(engine, "first", 1000), having="INSERT INTO leases")
-    other = between.waiting(lambda: hold(engine, "other"), for_=renewal)
+    other = between.waiting(lambda: hold(engine, "other", 1000), for_=renewal)
     assert (renewal.go().result(), other.result()) == (True, False)
+
+
+def test_lease_given_before_the_clock_was_set_back_is_over(engine: Engine) -> None:
+    """Its holder was killed, and an hour lies between: nobody would tick for that hour."""
+    assert hold(engine, "killed")
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leases SET until = until + interval '1 hour'"))
+    assert hold(engine, "first")
+    assert not hold(engine, "second")
 
 
 def test_scheduler_that_stops_gives_its_leases_to_the_other_and_no_others(engine: Engine) -> None:
@@ -167,12 +181,35 @@ def test_scheduler_takes_over_from_one_that_was_killed_once_its_lease_has_passed
     ticks: Ticks, schedulers: Schedulers, engine: Engine
 ) -> None:
     """It released nothing; nobody renews its lease."""
-    hold(engine, "killed", seconds=1000)
+    hold(engine, "killed", seconds=run_.LEASE_SECONDS)
     schedulers.start("next")
     until(lambda: bool(ticks.of("sweep")), "it ticks where it can")
     assert ticks.of("ring")["next"] == 0
     expire(engine)
     until(lambda: ticks.of("ring")["next"] >= 3, "it has taken over")
+
+
+class SetBack(datetime):
+    """The wall clock of the scheduler's machine, by so much behind."""
+
+    by = timedelta(0)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override] # the same, but for the class
+        return datetime.now(tz) - cls.by
+
+
+def test_scheduler_ticks_on_when_the_wall_clock_is_set_back(
+    ticks: Ticks, schedulers: Schedulers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As APScheduler counts, its next tick would come when the clock has caught up."""
+    for module in (run_, base):
+        monkeypatch.setattr(module, "datetime", SetBack)
+    schedulers.start("first")
+    until(lambda: ticks.of("ring")["first"] >= 3, "it ticks")
+    monkeypatch.setattr(SetBack, "by", timedelta(hours=1))
+    before = ticks.of("ring")["first"]
+    until(lambda: ticks.of("ring")["first"] > before + 3, "it ticks on")
 
 
 def test_two_schedulers_without_the_leases_condition_both_tick(
