@@ -39,12 +39,19 @@ class Waiting(NamedTuple):
     """None: there is no such account."""
 
 
-def read_waiting(connection: Connection, account: str, customers: Sequence[str]) -> Waiting:
-    """All that waits for these customers, whose locks are held since an earlier statement.
+MOST = 200
+"""What is read at once of what waits. One more command of each customer is two more statements
+under the locks, and whoever pauses something waits for them, and with him all others."""
 
-    Not what is paused.
+
+def read_waiting(connection: Connection, account: str, customers: Sequence[str]) -> Waiting:
+    """What waits first for these customers, whose locks are held since an earlier statement.
+
+    Not what is paused. Where there is more than MOST, the oldest commands, each of them whole: so
+    nobody's commands overtake one another, and who asks for all or none has all.
     """
-    rows = _READ.rows(connection, {"account": account, "customers": list(customers)})
+    asked = {"account": account, "customers": list(customers), "most": MOST}
+    rows = _READ.rows(connection, asked)
     commands: dict[int, Command] = {}
     targets, states = [], {}
     for customer, seq, payload, is_bulk, body, order_at, place, *rest in rows:
@@ -59,6 +66,11 @@ def read_waiting(connection: Connection, account: str, customers: Sequence[str])
         return Waiting(targets, states, None)
     return Waiting(targets, states, (Account(*rows[0][13:25]), Room(*rows[0][25:])))
 
+
+_WAITS = f"""
+    t.account = :account AND t.customer = ANY(ARRAY(SELECT unnest(CAST(:customers AS text[]))))
+    AND t.state = 'waiting' AND {MAY_APPLY}
+"""
 
 _READ = Often(
     f"""
@@ -75,9 +87,9 @@ _READ = Often(
     LEFT JOIN slots s ON s.account = cu.account AND s.customer = cu.customer
     LEFT JOIN accounts a ON a.account = t.account
     LEFT JOIN counters n ON n.account = a.account
-    WHERE t.account = :account
-      AND t.customer = ANY(ARRAY(SELECT unnest(CAST(:customers AS text[]))))
-      AND t.state = 'waiting' AND {MAY_APPLY}
+    WHERE {_WAITS}
+      AND t.seq <= coalesce((SELECT t.seq FROM command_targets t WHERE {_WAITS}
+                             ORDER BY t.seq OFFSET :most LIMIT 1), 9223372036854775807)
     ORDER BY t.seq, t.customer
     """
 )

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from harness import START, Layby
 
-from storage import unapplied
+from storage import unapplied, waiting
 from storage.outcomes import Outcome
+from workers.lifecycle import apply_to
 
 
 def refusal(outcome: Outcome) -> tuple[str, str]:
@@ -161,6 +163,36 @@ def test_commands_of_a_customer_are_applied_in_order_whichever_is_rung_first(
     third = layby.accept("move_to_directory", customers=["ann"])
     assert layby.apply(third).state == "applied"
     assert [layby.outcome(command).state for command in (first, second)] == ["applied", "applied"]
+
+
+def test_very_many_commands_of_a_customer_are_applied_some_at_a_time(
+    layby: Layby, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them whole and in order; in one transaction a thousand held everybody up."""
+    monkeypatch.setattr(waiting, "MOST", 2)
+    layby.set_up()
+    layby.on_schedule("ann", "bob")
+    both = {"customers": ["ann", "bob"]}
+    kinds = ["pause", "resume", "move_to_directory", "reactivate", "pause", "move_to_directory"]
+    asked = [
+        layby.accept(kind, **both, **({"all_or_none": True} if kind == "reactivate" else {}))
+        for kind in kinds
+    ]
+    apply_to(layby.engine, layby.account, ["ann", "bob"])
+    assert [layby.outcome(one).state for one in asked] == ["applied"] * 2 + ["accepted"] * 4
+    layby.ring()
+    assert [layby.outcome(one).applied for one in asked] == [2] * 6
+    told = layby.rows(
+        "SELECT event FROM journal WHERE customer = 'bob' ORDER BY entry DESC LIMIT 6"
+    )
+    assert [event for (event,) in reversed(told)] == [
+        "customer_paused",
+        "customer_resumed",
+        "customer_moved",
+        "customer_reactivated",
+        "customer_paused",
+        "customer_moved",
+    ]
 
 
 def test_set_up_commands_come_before_the_customers_commands_after_them(layby: Layby) -> None:
