@@ -1,5 +1,6 @@
 """What becomes of each row of an import: it waits for its turn, or is refused as it stands."""
 
+from itertools import islice
 from typing import Any, NamedTuple
 
 from domain.commands import ImportCustomers, refuse_too_many
@@ -9,6 +10,9 @@ from domain.profile import Profile
 from domain.refusal import Refusal
 
 BAD_ROW = "bad_row"
+
+MOST_ROWS = 200_000
+"""Of one import: while a queue's intake reads it, what came behind it waits."""
 
 
 class AimedRow(NamedTuple):
@@ -21,9 +25,11 @@ class AimedRow(NamedTuple):
 
 def aim_rows(command: ImportCustomers) -> list[AimedRow]:
     """Every row of a list; raises CustomerListError where the list is none, or is too long."""
-    rows = list(read_rows(command.csv, command.first_row))
+    rows = list(islice(read_rows(command.csv, command.first_row), MOST_ROWS + 1))
     if not rows:
         raise CustomerListError("It has a header, and no row.")
+    if len(rows) > MOST_ROWS:
+        raise CustomerListError(f"It has more than {MOST_ROWS:,} rows: send it in several parts.")
     if command.all_or_none:
         _refuse_too_many(len(rows))
     bad = sum(not isinstance(row, Row) for row in rows)

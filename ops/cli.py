@@ -31,7 +31,7 @@ from ops.processes import PROCESSES
 from ops.schedule_file import ScheduleFileError
 from ops.screen import Json, UserError, screen
 from ops.servers import ServersError
-from scheduler.ticks import Watch, ring, sweep
+from scheduler.ticks import Watch, make_partitions, ring, sweep
 from storage.database import (
     DatabaseError,
     DatabaseTooOldError,
@@ -157,6 +157,7 @@ def tick(json: Json = False) -> None:
         rung = ring(installation.engine, installation.bell())
         rescued = _watch(installation)
         plan_by_newer_data(installation.engine)
+        make_partitions(installation.engine)
         quiet = sweep(installation.engine)
     screen.result(
         json,

@@ -92,7 +92,7 @@ class Pruning:
         while not turn.passed:
             with self._engine.connect() as connection:
                 place = self._places.get(partition, START)
-                found = retention.enrolments_in(connection, partition, place, BATCH)
+                found = retention.enrolments_in(connection, partition, before, place, BATCH)
             if not found:
                 self._places.pop(partition, None)
                 self._walked[partition] = Deadline.after(_WALK_AGAIN_SECONDS)

@@ -10,7 +10,7 @@ import structlog
 from config.machine_time import machine_seconds
 from domain.message import Answer, Result
 from storage import erasure, marks, partitions, replans, rescues, silence, starts, unapplied
-from storage.database import Engine
+from storage.database import DatabaseError, Engine, first_line, is_lock_timeout
 from storage.rescues import Open
 from workers.broker import Bell
 from workers.settling import settle_open
@@ -36,11 +36,12 @@ def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
         bulk: sorted(one for one in accounts if only in (None, one))
         for bulk, accounts in found.items()
     }
-    for account, channel in due:
-        bell.due(account, channel)
+    # Commands first: there may be a silence among them, and ten thousand accounts take seconds.
     for bulk, accounts in waiting.items():
         for account in accounts:
             bell.waiting(account, bulk=bulk)
+    for account, channel in due:
+        bell.due(account, channel)
     return len(due) + sum(map(len, waiting.values()))
 
 
@@ -56,9 +57,14 @@ def sweep(engine: Engine, only: str | None = None) -> int:
 
 
 def make_partitions(engine: Engine) -> None:
-    """Make the ledger's coming partitions."""
-    with engine.begin() as connection:
-        partitions.make_partitions(connection)
+    """Make the ledger's coming partitions; behind a long reader the next tick does."""
+    try:
+        with engine.begin() as connection:
+            partitions.make_partitions(connection)
+    except DatabaseError as error:
+        if not is_lock_timeout(error):
+            raise
+        log.info("partitions_not_made", reason=first_line(error))
 
 
 class Watch:

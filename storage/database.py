@@ -51,6 +51,9 @@ def connect(url: str, *, connections: int = 10) -> Engine:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=30,
+        # Whatever the server or the role say: facts that are read after the locks are read as of
+        # then, which at REPEATABLE READ they are not.
+        isolation_level="READ COMMITTED",
         connect_args={
             "prepare_threshold": None,
             "connect_timeout": 5,
@@ -159,13 +162,22 @@ def is_conflict(error: DatabaseError) -> bool:
 
 
 def is_lost(error: DatabaseError) -> bool:
-    """The connection went away, or could not be made (SQLSTATE 08, 57P, or none at all)."""
-    state = getattr(error.orig, "sqlstate", None)
+    """The server is away, or has no room for anybody's work: it was not the statement's fault.
+
+    The connection went away or could not be made (SQLSTATE 08, 57P, 25P03, or none at all); disk,
+    memory or connections are used up (53), a disk fails (58030), it may only be read (25006).
+    """
+    state: str | None = getattr(error.orig, "sqlstate", None)
     if error.connection_invalidated:
         return True
-    return isinstance(error, OperationalError) and (
-        state is None or state.startswith(("08", "57P", "25P03"))
-    )
+    if state is None:
+        return isinstance(error, OperationalError)
+    return state.startswith(("08", "57P", "25P03", "53", "58030", "25006"))
+
+
+def is_out_of_time(error: DatabaseError) -> bool:
+    """A statement waited or ran for longer than the server allows, or was cancelled there."""
+    return getattr(error.orig, "sqlstate", None) in ("57014", "55P03")
 
 
 def is_lock_timeout(error: DatabaseError) -> bool:

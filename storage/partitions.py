@@ -9,6 +9,7 @@ def make_partitions(connection: Connection) -> None:
     """Make this month's partition and the coming ones; those that exist stay as they are.
 
     Rows of a month without one go to `sends_default`, so that a clock that jumps loses nothing.
+    There that month stays: none can be made over its rows, and to move them could take long.
     A new one locks the ledger for a moment; behind a long reader it gives up, and settling goes on.
     """
     connection.execute(text("SET LOCAL lock_timeout = '2s'"))
@@ -16,18 +17,23 @@ def make_partitions(connection: Connection) -> None:
         text(
             """
             DO $$
-            DECLARE month timestamptz; name text;
+            DECLARE month timestamptz; after timestamptz; name text;
             BEGIN
               FOR ahead IN 0..:months LOOP
                 month := date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC';
                 month := ((month AT TIME ZONE 'UTC') + make_interval(months => ahead))
                          AT TIME ZONE 'UTC';
+                after := ((month AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC';
                 name := 'sends_' || to_char(month AT TIME ZONE 'UTC', 'YYYYMM');
-                IF to_regclass(name) IS NULL THEN
-                  EXECUTE format(
-                    'CREATE TABLE %I PARTITION OF sends FOR VALUES FROM (%L) TO (%L)', name, month,
-                    ((month AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC');
-                END IF;
+                -- Looked at before the lock and under it: the first look is the long one.
+                CONTINUE WHEN to_regclass(name) IS NOT NULL OR EXISTS
+                    (SELECT 1 FROM sends_default WHERE settled_at >= month AND settled_at < after);
+                LOCK TABLE ONLY sends IN ACCESS EXCLUSIVE MODE;
+                CONTINUE WHEN EXISTS
+                    (SELECT 1 FROM sends_default WHERE settled_at >= month AND settled_at < after);
+                EXECUTE format(
+                  'CREATE TABLE %I PARTITION OF sends FOR VALUES FROM (%L) TO (%L)', name, month,
+                  after);
               END LOOP;
             END $$
             """.replace(":months", str(_MONTHS_AHEAD))

@@ -138,8 +138,15 @@ class Place(NamedTuple):
 START = Place("", 0)
 
 
+OF_NO_MONTH = "sends_default"
+"""What was settled in a month without a partition of its own (storage/partitions.py)."""
+
+
 def old_partitions(connection: Connection, before: datetime) -> list[str]:
-    """The ledger's partitions of months that were over before a moment, the oldest first."""
+    """The ledger's partitions of months that were over before a moment, the oldest first.
+
+    And the one of no month, in which there may be something as old.
+    """
     rows = connection.execute(
         text(
             """
@@ -153,18 +160,20 @@ def old_partitions(connection: Connection, before: datetime) -> list[str]:
         ),
         {"before": before},
     )
-    return [row.relname for row in rows]
+    return [*(row.relname for row in rows), OF_NO_MONTH]
 
 
-def enrolments_in(connection: Connection, partition: str, after: Place, limit: int) -> list[Place]:
-    """Enrolments with sends in a partition, in order of their keys."""
+def enrolments_in(
+    connection: Connection, partition: str, before: datetime, after: Place, limit: int
+) -> list[Place]:
+    """Enrolments with sends of before a moment in a partition, in order of their keys."""
     rows = connection.execute(
         text(
             f"SELECT DISTINCT account, enrolment FROM {partition} "
-            "WHERE (account, enrolment) > (:account, :enrolment) "
+            "WHERE (account, enrolment) > (:account, :enrolment) AND settled_at < :before "
             "ORDER BY account, enrolment LIMIT :limit"
         ),
-        {**after._asdict(), "limit": limit},
+        {**after._asdict(), "before": before, "limit": limit},
     )
     return [Place(*row) for row in rows]
 
@@ -228,6 +237,8 @@ def _columns(places: Sequence[Place]) -> dict[str, list[object]]:
 
 def drop_if_empty(connection: Connection, partition: str) -> bool:
     """Drop a partition with nothing in it; behind a long reader of the ledger it gives up."""
+    if partition == OF_NO_MONTH:
+        return False
     is_empty = text(f"SELECT NOT EXISTS (SELECT 1 FROM {partition})")
     if not connection.execute(is_empty).scalar_one():
         return False

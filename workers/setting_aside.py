@@ -1,11 +1,26 @@
 """When work fails: whether it is tried again, and what is said of it when it is set aside."""
 
-from storage.database import DatabaseError, first_line, is_conflict, is_lost
+from storage.database import (
+    DatabaseError,
+    PoolExhaustedError,
+    first_line,
+    is_conflict,
+    is_lost,
+    is_out_of_time,
+)
 
 
 def is_passing(error: Exception) -> bool:
-    """The database was away or two were in each other's way: whoever rings next tries again."""
-    return isinstance(error, DatabaseError) and (is_lost(error) or is_conflict(error))
+    """No fault of what is applied: whoever rings next tries again.
+
+    The database was away or full, or two were in each other's way. To refuse a silence for that,
+    until somebody replays it, would let its messages go out.
+    """
+    if isinstance(error, PoolExhaustedError):
+        return True
+    return isinstance(error, DatabaseError) and (
+        is_lost(error) or is_conflict(error) or is_out_of_time(error)
+    )
 
 
 def cannot_apply(whom: str, error: Exception, process: str = "lifecycle") -> str:

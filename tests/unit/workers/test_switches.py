@@ -212,7 +212,7 @@ def test_what_waited_for_its_customers_commands_waits_until_they_are_applied(lay
     layby.accept("update_customer", customers=["bob"], profile={"name": "Bob"})
     layby.deliver()
     assert unpause(layby, LIFECYCLE, timedelta(0)).spread == 2
-    assert rung(layby) == [("acme", "email"), ("acme",)]
+    assert rung(layby) == [("acme",), ("acme", "email")]
     layby.deliver()
     assert sent(layby) == 0
     layby.travel(10 * MINUTE)
