@@ -59,6 +59,7 @@ def connect(url: str, *, connections: int = 10) -> Engine:
             "connect_timeout": 5,
             "tcp_user_timeout": 10_000,
             "application_name": "layby",
+            "client_encoding": "utf8",
         },
     )
     event.listen(engine, "connect", _let_plans_be_kept)

@@ -44,11 +44,22 @@ def _migrate(connection: Connection, migrations: Path) -> str:
     if found is not None and found not in known:
         check_newer(connection, found, known)
     else:
+        if found is None:
+            _check_encoding(connection)
         upgrade(connection, migrations=migrations)
         _record_compatible_from(connection, ScriptDirectory.from_config(_config(migrations)))
     make_partitions(connection)
     _guard_role(connection)
     return revision(connection) or ""
+
+
+def _check_encoding(connection: Connection) -> None:
+    encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"The database's encoding is {encoding}, in which not every name can be kept. Make "
+            "another one: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def upgrade(connection: Connection, to: str = "head", migrations: Path = MIGRATIONS) -> None:
@@ -75,6 +86,8 @@ _ROLE_SETTINGS = {
     "tcp_user_timeout": "10s",
     # Statements on batches are short; compiling one costs more than running it.
     "jit": "off",
+    # The only one that the driver reads.
+    "DateStyle": "ISO",
 }
 
 

@@ -12,7 +12,7 @@ import redis
 from concurrency.interleave import Interleaving, errors_by_state, planted, until
 from concurrency.parts import answer, start, started
 from counting_bell import CountingBell
-from databases import Database
+from databases import Database, Databases
 from harness import Layby
 from sqlalchemy import text
 
@@ -22,9 +22,11 @@ from domain.switch import Scope, Switch
 from scheduler.pruning import Pruning
 from scheduler.ticks import make_partitions
 from storage import partitions as partitions_
+from storage.accounts import database_now
 from storage.database import DatabaseError, Engine, connect
 from storage.migrate import migrate
 from storage.retention import Keep
+from storage.schema import SchemaError
 from workers import switches
 from workers.broker import RedisBell, make_broker
 from workers.intake import STREAM, Intake
@@ -59,6 +61,34 @@ def test_facts_are_read_as_of_the_locks_whatever_isolation_is_the_default(
         starting = between.waiting(lambda: start(engine, people.account), for_=pause)
         assert pause.go().result().in_progress == 0
         assert starting.result() == {}
+
+
+def test_moments_are_read_whatever_way_the_database_writes_them(
+    layby: Layby, database: Database
+) -> None:
+    with set_for_all(layby, database, "DateStyle = 'SQL, DMY'") as engine:
+        migrate(engine)
+        engine.dispose()
+        with engine.connect() as connection:
+            assert database_now(connection).tzinfo is not None
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_database_that_cannot_keep_every_name_is_refused(
+    databases: Databases, encoding: str
+) -> None:
+    """Before it has tables: a customer's name would be what fails."""
+    name = f"test_of_{encoding.lower()}"
+    make = f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    with psycopg.connect(databases.url("postgres"), autocommit=True) as server:
+        server.execute(make.encode())
+        engine = connect(databases.url(name))
+        try:
+            with pytest.raises(SchemaError, match=f"encoding is {encoding}"):
+                migrate(engine)
+        finally:
+            engine.dispose()
+            server.execute(f"DROP DATABASE {name}".encode())
 
 
 @pytest.fixture
