@@ -87,28 +87,34 @@ class Intake:
 
     def _read(self) -> list[Entry]:
         try:
-            # Those that other readers left, and not before all of them the new ones: where reading
-            # fails again and again, more are left than one reading takes.
-            further, left, *_ = self._client.xautoclaim(
-                STREAM, GROUP, self._reader, min_idle_time=0, count=_READ_AT_MOST
-            )
-            return left if further != _NO_FURTHER else [*left, *self._read_new()]
+            with self._client.pipeline(transaction=False) as pipeline:
+                # Those that other readers left, then the new ones.
+                pipeline.xautoclaim(
+                    STREAM, GROUP, self._reader, min_idle_time=0, count=_READ_AT_MOST
+                )
+                self._ask_for_new(pipeline)
+                (further, left, *_), new = pipeline.execute()
+            # Where more were left than one reading takes, the new ones are left for the next, too.
+            return left if further != _NO_FURTHER else [*left, *_entries(new)]
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
             # The first reader ever, or a Redis that has lost everything.
             self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-            return self._read_new()
+            return _entries(self._ask_for_new(self._client))
 
-    def _read_new(self) -> list[Entry]:
-        read: Any = self._client.xreadgroup(GROUP, self._reader, {STREAM: ">"}, count=_READ_AT_MOST)
-        return list(read[0][1]) if read else []
+    def _ask_for_new(self, client: redis.Redis) -> Any:
+        return client.xreadgroup(GROUP, self._reader, {STREAM: ">"}, count=_READ_AT_MOST)
 
     def _acknowledge(self, ids: list[bytes]) -> None:
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.xack(STREAM, GROUP, *ids)
             pipeline.xdel(STREAM, *ids)
             pipeline.execute()
+
+
+def _entries(read: Any) -> list[Entry]:
+    return list(read[0][1]) if read else []
 
 
 def _accept(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | None:
