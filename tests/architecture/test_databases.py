@@ -110,6 +110,20 @@ def test_database_that_somebody_is_connected_to_goes(own: Databases, template: s
     own.close()
 
 
+def test_database_that_lets_nobody_wait_for_who_is_connected_goes(
+    own: Databases, template: str
+) -> None:
+    database = own.take(template)
+    setting = f'ALTER DATABASE "{database.name}" SET idle_in_transaction_session_timeout = 1'
+    with psycopg.connect(database.url, autocommit=True) as left:
+        left.execute(setting.encode())
+        own.give_back(database)
+    other = own.take(template)
+    assert other.name != database.name
+    own.give_back(other)
+    own.close()
+
+
 def test_who_listens_to_one_test_hears_nothing_of_the_next(own: Databases, template: str) -> None:
     heard: list[str] = []
     first = own.take(template)

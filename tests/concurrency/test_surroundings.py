@@ -41,8 +41,10 @@ def set_for_all(layby: Layby, database: Database, setting: str) -> Iterator[Engi
         connection.exec_driver_sql(f"ALTER DATABASE {database.name} SET {setting}")
     engine = connect(database.url)
     engine.update_execution_options(**layby.engine.get_execution_options())
-    yield engine
-    engine.dispose()
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])
