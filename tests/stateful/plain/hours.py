@@ -53,10 +53,13 @@ def shown(wall: datetime, zone: ZoneInfo) -> datetime:
 
 def first(
     at: datetime, allowed: Callable[[datetime], bool], also: Iterable[datetime] = ()
-) -> datetime:
-    """The first allowed moment from `at` on: that itself, a quarter, or one of `also`."""
+) -> datetime | None:
+    """The first allowed moment from `at` on: that itself, a quarter, or one of `also`.
+
+    None: never, for what is not within AT_MOST does not come again either.
+    """
     later = merge(_quarters(at), sorted(one for one in also if one > at))
-    return next(one for one in chain([at], later) if allowed(one))
+    return next((one for one in chain([at], later) if allowed(one)), None)
 
 
 def _quarters(at: datetime) -> Iterator[datetime]:

@@ -110,7 +110,9 @@ class Plan(NamedTuple):
             while not self._open(datetime.combine(day, step.at), calendar):
                 day += DAY
             at = shown(datetime.combine(day, step.at), zone)
-        return first(at, lambda one: self._open(one.astimezone(zone), calendar))
+        opened = first(at, lambda one: self._open(one.astimezone(zone), calendar))
+        assert opened is not None, "no window of these is never open"
+        return opened
 
     def _open(self, local: datetime, calendar: Calendar) -> bool:
         return self.window.allows(local) and not calendar.closed(local.date())

@@ -75,8 +75,8 @@ class Asked(NamedTuple):
     others: Sequence[Message]
     """Of the same customer."""
 
-    def put_off(self) -> tuple[str, datetime] | None:
-        """By which rule and until when: to the first moment that no rule objects to."""
+    def put_off(self) -> tuple[str, datetime | None] | None:
+        """By which rule, and to which moment that no rule objects to; None: there is none."""
         rule = self._objection(self.message.at)
         if rule is None:
             return None

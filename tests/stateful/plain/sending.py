@@ -52,6 +52,7 @@ def _closed(who: Customer, run: Run, channel: str) -> str | None:
 
 
 def _put_off(who: Customer, run: Run, channel: str) -> bool:
+    """To a moment that all rules allow; skipped if there is none."""
     rules = who.where.settings.rules
     counted_back = max((cap.period for cap in rules.caps), default=timedelta())
     asked = Asked(
@@ -65,9 +66,13 @@ def _put_off(who: Customer, run: Run, channel: str) -> bool:
     objection = asked.put_off()
     if objection is None:
         return False
-    run.deferred, run.due = objection
-    told = run.put_off.get((run.number, run.deferred), PutOff(who.now, who.now, 0, who.now))
-    run.put_off[run.number, run.deferred] = PutOff(told.first, who.now, told.times + 1, run.due)
+    rule, until = objection
+    if until is None:
+        run.over("skipped", rule, who.now)
+        return True
+    run.deferred, run.due = rule, until
+    told = run.put_off.get((run.number, run.deferred), PutOff(who.now, who.now, 0, until))
+    run.put_off[run.number, run.deferred] = PutOff(told.first, who.now, told.times + 1, until)
     return True
 
 
