@@ -40,10 +40,9 @@ def refused(error: RefusedError, name: str) -> Result:
     kind = error.code // 100
     if kind == 5 and _is_about_us(error):  # noqa: PLR2004 - RFC 5321 4.2.1: permanent
         return Result(Answer.TEMPORARY, f"{said}. {_to_fix(error)}")
-    if error.code == _TAKES_NO_MAIL or (enhanced and enhanced[0] in _NOBODY_THERE):
-        return Result(Answer.NO_SUCH_RECIPIENT, said)
     if kind == 5:  # noqa: PLR2004 - as above
-        return Result(Answer.PERMANENT, said)
+        nobody = error.code == _TAKES_NO_MAIL or (enhanced and enhanced[0] in _NOBODY_THERE)
+        return Result(Answer.NO_SUCH_RECIPIENT if nobody else Answer.PERMANENT, said)
     if kind != 4 and error.stage is Stage.FINAL_DOT:  # noqa: PLR2004 - RFC 5321 4.2.1: temporary
         return Result(Answer.UNKNOWN, f"{said}, which means neither yes nor no")
     return Result(Answer.TEMPORARY, said)

@@ -62,6 +62,8 @@ def send_signed_in(server: ScriptedSmtpServer, ca: Path) -> Result:
         ("RCPT", "551 5.1.6 moved, no forwarding", Answer.NO_SUCH_RECIPIENT),
         ("RCPT", "556 that domain takes no mail", Answer.NO_SUCH_RECIPIENT),
         ("RCPT", "450 4.1.1 mailbox to be made yet", Answer.TEMPORARY),
+        ("RCPT", "450 5.1.1 says both", Answer.TEMPORARY),
+        ("final dot", "354 5.1.1 says neither", Answer.UNKNOWN),
         ("RCPT", "550 no such user, or we do not like you", Answer.PERMANENT),
         ("RCPT", "550 5.1.8 your domain is not there", Answer.PERMANENT),
         ("RCPT", "552 5.2.2 mailbox full", Answer.PERMANENT),
