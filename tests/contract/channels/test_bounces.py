@@ -6,11 +6,13 @@ import pytest
 from concurrency.invariants import broken
 from contract.channels.scripted_smtp import ScriptedSmtpServer
 from harness import SCHEDULE, Layby
+from unit.workers.test_delivery import Answering
 
 from channels.configure import channel_from_urls
-from domain.message import Channel
+from domain.message import Answer, Channel
 from storage import erasure, suppressions
 from workers.bulk import apply_bulk
+from workers.delivery import deliver
 from workers.desk import Desk
 
 NOBODY = "550 5.1.1 <ann@example.org>: unknown"
@@ -71,6 +73,25 @@ def test_step_that_has_a_fallback_goes_by_it_at_once(people: Layby) -> None:
     )
     assert sent == ("sms", "no_such_recipient", 1)
     assert people.texts()[0]["to"] == "+80012345678"
+    assert broken(people.engine) == {}
+
+
+def test_fallback_that_reaches_nobody_either_is_the_end_of_its_step(people: Layby) -> None:
+    people.delivery.test_desks[Channel.SMS].close()
+    texts = Answering(Answer.NO_SUCH_RECIPIENT)
+    people.delivery.test_desks = {**people.delivery.test_desks, Channel.SMS: Desk(texts)}
+    step = {"offset": "PT0S", "channel": "email", "template": "hello"}
+    steps = [{**step, "fallback": {"channel": "sms", "template": "nudge"}}]
+    people.must("put_schedule", schedule="either", definition={**SCHEDULE, "steps": steps})
+    people.must("remove_from_schedule", customers=["ann", "cid"], schedule="dunning")
+    people.must("assign_schedule", customers=["ann"], schedule="either")
+    for channel in (Channel.EMAIL, Channel.SMS):
+        deliver(people.delivery, people.account, channel)
+    assert people.ledger("ann")[1:] == [(0, "failed", "no_such_recipient")]
+    assert len(texts.handed) == 1
+    apply_bulk(people.engine, people.account)
+    aims = people.rows("SELECT DISTINCT aim FROM suppressions ORDER BY 1")
+    assert aims == [("address",), ("number",)]
     assert broken(people.engine) == {}
 
 

@@ -66,6 +66,24 @@ def test_cap_counts_over_schedules_and_the_batch_itself(ann: Layby) -> None:
     assert {rule for _, state, rule in ann.ledger("ann") if state == "skipped"} == {"in_time"}
 
 
+def test_cap_is_free_again_by_each_customers_own_messages(ann: Layby) -> None:
+    """Two that are alike but for that, in one batch."""
+    ann.must("put_account", rules=ONE_A_WEEK)
+    ann.must("put_schedule", schedule="other", definition=schedule("PT0S"))
+    ann.add("bob")
+    ann.must("activate", customers=["bob"])
+    first = {}
+    for name in ("ann", "bob"):
+        ann.travel(HOUR)
+        first[name] = ann.now
+        ann.must("assign_schedule", customers=[name], schedule="other")
+        ann.deliver()
+    ann.must("assign_schedule", customers=["ann", "bob"], schedule="dunning")
+    ann.deliver()
+    put_off = dict(ann.rows("SELECT customer, due_at FROM pending WHERE deferred = 'caps'"))
+    assert put_off == {name: at + 7 * DAY for name, at in first.items()}
+
+
 def test_cap_of_a_channel_leaves_the_other_alone(ann: Layby) -> None:
     ann.must("put_account", rules={"caps": [{"at_most": 1, "in": "P7D", "channel": "email"}]})
     texts = schedule("PT0S", channel="sms", template="nudge")
