@@ -22,7 +22,7 @@ from stateful.plain.rules import Cap, Rules
 from stateful.plain.run import Run
 
 from domain.message import Answer, Channel
-from scheduler.ticks import Watch
+from scheduler.ticks import Watch, sweep
 from storage.audit import run_audit
 
 CLOCKS = text("UPDATE accounts SET test_now = :now WHERE account = ANY(:accounts)")
@@ -167,6 +167,7 @@ class DebtMachine(Pairs):
     def teardown(self) -> None:
         for side in self.sides:
             side.close()
+        sweep(self.layby.engine)
         with self.layby.engine.connect() as connection:
             found = [one for one in run_audit(connection) if one.found]
         assert [(one.check.name, one.violations) for one in found] == []
