@@ -202,10 +202,10 @@ def _become(
     except SystemExit as end:
         status = end.code
     except BaseException:  # noqa: BLE001 - as the interpreter does at its top
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type] # there is one
+        sys.excepthook(*sys.exc_info())
         status = 1
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(status if isinstance(status, int) else 0 if status is None else 1)
 
 

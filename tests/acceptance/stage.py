@@ -58,7 +58,7 @@ class Stage:
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            return connection.execute(sql, values).fetchall()  # type: ignore[arg-type]
+            return connection.execute(sql, values).fetchall()
 
     def one(self, sql: str, *values: object) -> Any:
         """One value from the database."""
@@ -70,7 +70,7 @@ class Stage:
         """Hold a lock on a table, so that others wait where they need the table."""
         with psycopg.connect(self.database_url) as connection:
             connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            connection.execute(f"LOCK TABLE {table} IN {mode} MODE")  # type: ignore[arg-type]
+            connection.execute(f"LOCK TABLE {table} IN {mode} MODE")
             yield
             connection.rollback()
 
@@ -80,6 +80,9 @@ class Stage:
             self.rows("SELECT command, state FROM commands WHERE command = ANY(%s)", list(commands))
         )
         return [found.get(command) for command in commands]
+
+    def all_are(self, state: str, *commands: str) -> bool:
+        return set(self.states(*commands)) == {state}
 
 
 def as_json(command: dict[str, Any]) -> bytes:

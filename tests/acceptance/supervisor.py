@@ -107,6 +107,10 @@ class Supervisor:
         path = self._log(kind)
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
+    def runs(self, kind: str) -> bool:
+        """Whether a process of a kind has ever said that it does."""
+        return '"started"' in self.log(kind)
+
     def stop(self) -> None:
         """Ask all to finish what is open; kill those that don't in time."""
         with self._changed:

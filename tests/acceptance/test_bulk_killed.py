@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 from acceptance.stage import Stage, command, move, set_up
@@ -33,11 +34,11 @@ def test_bulk_move_goes_on_after_its_process_is_killed_and_moves_each_customer_o
         until(lambda: stage.states("assign") == ["applied"], "everybody is on a schedule", 120)
         stage.publish(command("bulk", "move_to_directory", customers={"schedule": "reminders"}))
         for part in (4, 2):
-            until(lambda at=MOVED // part: _moved(stage) > at, f"1/{part} is moved", 60)
+            until(partial(_more_moved, stage, MOVED // part), f"1/{part} is moved", 60)
             with supervisor.killed("bulk"):
                 assert _moved(stage) < MOVED, "it was killed in the middle"
                 stage.publish(move(f"single-{part}", names[-part]))
-                until(lambda n=part: stage.states(f"single-{n}") == ["applied"], "one is moved")
+                until(partial(stage.all_are, "applied", f"single-{part}"), "one is moved")
                 _switch_while_it_is_gone(stage, part)
                 left = _moved(stage)
         until(lambda: supervisor.log("bulk").count('"started"') == 3, "it is back")
@@ -73,6 +74,10 @@ def _switch_while_it_is_gone(stage: Stage, part: int) -> None:
 
 def _moved(stage: Stage) -> int:
     return int(stage.one("SELECT coalesce(max(applied), 0) FROM commands WHERE command = 'bulk'"))
+
+
+def _more_moved(stage: Stage, than: int) -> bool:
+    return _moved(stage) > than
 
 
 def test_import_tells_what_it_refused_and_writes_it_to_be_corrected(

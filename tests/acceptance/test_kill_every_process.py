@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -179,7 +180,7 @@ def burn(run: Run, mail: MailServer, shop: Shop, fire: Fire) -> None:
         while reached < at:
             before = reached
             reached = until(
-                lambda before=before: _more(mail, before),
+                partial(_more, mail, before),
                 f"more than {before} of {run.sends} received",
                 STALLED_AFTER_SECONDS,
             )

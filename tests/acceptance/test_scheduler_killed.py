@@ -1,6 +1,7 @@
 """`kill -9` of the scheduler that ticks, while another one runs."""
 
 import json
+from functools import partial
 
 from acceptance.stage import Stage, active, assign, set_up
 from patience import until
@@ -18,7 +19,7 @@ def test_scheduler_goes_on_ringing_when_the_one_that_held_the_lease_is_killed(
         _apply(stage, *commands, assign("first", "c-1"))
         until(lambda: stage.one(SENT) == 1, "the scheduler rings")
         for kind in BOTH:
-            until(lambda kind=kind: '"started"' in supervisor.log(kind), f"{kind} runs")
+            until(partial(supervisor.runs, kind), f"{kind} runs")
         holder = _ticking(stage)
         ticking, standing_by = sorted(BOTH, key=lambda kind: supervisor.pid(kind) != holder)
         with supervisor.killed(ticking) as killed:

@@ -1,6 +1,7 @@
 """`SELECT layby_submit(jsonb)` with the Procfile's own processes."""
 
 import json
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -46,9 +47,9 @@ def test_redis_that_takes_no_write_keeps_no_submission_waiting(
     with stage.supervisor().start("intake", "lifecycle", "scheduler"):
         submit(stage, *set_up(), *active("c-1"))
         until(lambda: stage.states("add-c-1") == ["applied"], "the customer is there")
-        redis_client.execute_command("CLIENT PAUSE 60000 WRITE")
+        redis_client.client_pause(60_000, all=False)
         for name in ("first", "second"):
             submit(stage, move(name, "c-1"))
-            until(lambda n=name: stage.states(n) == ["accepted"], "it is accepted")
-        redis_client.execute_command("CLIENT UNPAUSE")
+            until(partial(stage.all_are, "accepted", name), "it is accepted")
+        redis_client.client_unpause()
         until(lambda: stage.states("second") == ["applied"], "it is applied")

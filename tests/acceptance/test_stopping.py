@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_every_process_told_to_stop_while_idle_ends_at_once_and_well(stage: Stag
     """The Procfile's own programs, each started anew."""
     with stage.supervisor(Guarded).start() as supervisor:
         for kind in supervisor.kinds:
-            until(lambda kind=kind: '"started"' in supervisor.log(kind), f"{kind} runs")
+            until(partial(supervisor.runs, kind), f"{kind} runs")
         deadline = Deadline.after(10)
     assert not deadline.passed
     assert sorted(supervisor.endings) == [(kind, 0) for kind in sorted(supervisor.kinds)]
@@ -65,7 +66,7 @@ class RollingRestart(Fire):
         kinds = self._supervisor.kinds
         for number, kind in enumerate(kinds, 1):
             at = sends * number * 6 // 10 // len(kinds)  # to 60 %: who is moved gets no more
-            yield at, lambda kind=kind: self._replace(kind)  # type: ignore[misc]
+            yield at, partial(self._replace, kind)
 
     def _replace(self, kind: str) -> None:
         with self._supervisor.killed(kind, signal.SIGTERM):

@@ -96,11 +96,11 @@ def test_reader_killed_between_commit_and_acknowledge_leaves_one_outcome(
             stage.publish(move("twice", "c-1"))
             until(lambda: _read_but_not_acknowledged(redis_client) == 1, "the entry is read")
             # From here on Redis answers no write: the acknowledgement will hang.
-            redis_client.execute_command("CLIENT PAUSE 60000 WRITE")
+            redis_client.client_pause(60_000, all=False)
         until(lambda: stage.states("twice") != [None], "the inbox row is committed")
         with supervisor.killed("intake"):
             assert redis_client.xlen("layby:commands") == 1
-            redis_client.execute_command("CLIENT UNPAUSE")
+            redis_client.client_unpause()
         until(lambda: redis_client.xlen("layby:commands") == 0, "the next reader read it again")
         until(lambda: stage.states("twice") == ["applied"], "the command is applied")
     assert stage.one("SELECT count(*) FROM commands WHERE command LIKE 'twice%%'") == 1

@@ -110,7 +110,7 @@ def test_web_told_to_stop_answers_those_that_wait_and_ends_well(stage: Stage) ->
     with stage.supervisor().start("web") as supervisor:
         url, bearer = address(supervisor), token(stage)
         with ThreadPoolExecutor(1) as pool, client(url, bearer) as web:
-            query = {"wait": "quiet", "timeout": 120}
+            query: dict[str, str | int] = {"wait": "quiet", "timeout": 120}
             answer = pool.submit(web.post, "/v1/commands", params=query, json=move("m", "c-1"))
             until(lambda: stage.states("m") == ["accepted"], "the command is accepted")
             until(lambda: "layby_http_waiters 1.0" in _metrics(url), "its sender waits")

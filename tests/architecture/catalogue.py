@@ -46,7 +46,7 @@ def read_catalogue(connection: Connection) -> Catalogue:
             for row in connection.execute(text(_CONSTRAINTS))
         },
         {
-            (row.table, row.index): (row.definition, row.is_unique)
+            (row.table, row[1]): (row.definition, row.is_unique)
             for row in connection.execute(text(_INDEXES))
         },
     )

@@ -1,7 +1,7 @@
 """A reminder in its parts: started here, settled there, rescued by another."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from harness import KEY, Layby
 
@@ -11,6 +11,7 @@ from storage import settles
 from storage.database import Engine
 from storage.settles import Flight
 from workers.delivery import HAND_OVER_SECONDS, Delivery, deliver
+from workers.desk import Desk
 from workers.lifecycle import apply_to
 from workers.settling import settle
 
@@ -42,7 +43,7 @@ def start(
 ) -> dict[int, Message]:
     """Start one batch of what is due and leave it started, as a worker that is killed does."""
     desk = SilentDesk(room)
-    desks = {channel: desk}
+    desks = cast("dict[Channel, Desk]", {channel: desk})
     delivery = Delivery(
         engine=engine,
         desks=desks,

@@ -73,9 +73,9 @@ def test_new_zone_leaves_whom_it_does_not_concern(billed: Layby) -> None:
     billed.must("pause", customers=["c-3"])
     with billed.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE pending SET attempts = 1 WHERE customer = 'c-4'")
-    before = dict(billed.rows(PLANNED))  # type: ignore[arg-type] # pairs
+    before = dict(billed.rows(PLANNED))
     billed.must("put_account", zone="Asia/Tokyo")
-    assert dict(billed.rows(PLANNED)) == {**before, "c-5": IN_TOKYO}  # type: ignore[arg-type]
+    assert dict(billed.rows(PLANNED)) == {**before, "c-5": IN_TOKYO}
 
 
 def test_same_zone_again_plans_nothing(billed: Layby) -> None:

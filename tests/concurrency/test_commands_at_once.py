@@ -2,13 +2,17 @@
 
 import json
 import threading
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from concurrency.interleave import (
     BOUND_SECONDS,
     CrashedError,
     Interleaving,
+    Task,
     lost_acknowledgement,
     planted,
 )
@@ -37,7 +41,7 @@ def sixteen_for_five_places(layby: Layby, between: Interleaving) -> list[str]:
         gate.wait()
         apply_for(layby, customer)
 
-    for task in [between.run(lambda c=customer: activate(c)) for customer in customers]:
+    for task in [between.run(partial(activate, customer)) for customer in customers]:
         task.result()
     return [refusal.code for command in commands for refusal in layby.outcome(command).refusals]
 
@@ -80,7 +84,7 @@ def test_counter_without_its_condition_gives_the_last_place_twice(
     assert layby.rows("SELECT active, active_limit FROM counters") == [(2, 1)]
 
 
-def through_a_door(layby: Layby, command: dict[str, object], door: str) -> Accepted | None:
+def through_a_door(layby: Layby, command: Mapping[str, object], door: str) -> Accepted | None:
     with layby.engine.begin() as connection:
         return accept_raw(connection, json.dumps(command).encode(), door)
 
@@ -235,8 +239,8 @@ def test_bulk_command_applied_by_many_workers_counts_each_customer_once(
     move = layby.accept("move_to_directory", customers=customers)
     for one in customers[::3]:
         layby.accept("pause", customers=list({one, "c-30"}))
-    tasks = [
-        *(between.run(lambda c=one: apply_for(layby, c, "c-30")) for one in customers[::3]),
+    tasks: list[Task[Any]] = [
+        *(between.run(partial(apply_for, layby, one, "c-30")) for one in customers[::3]),
         *(between.run(lambda: layby.apply(move)) for _ in range(4)),
     ]
     for task in tasks:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from copy import copy
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -168,7 +169,7 @@ def test_mixed_operations_end_without_one_deadlock(
     monkeypatch.setattr(resolving, "LOOKED_AT_ONCE", BULK_AT_ONCE)
     stress = Stress(layby, operations)
     with errors_by_state(layby.engine) as errors:
-        tasks = [between.run(lambda seed=seed: stress.run(seed)) for seed in range(THREADS)]
+        tasks = [between.run(partial(stress.run, seed)) for seed in range(THREADS)]
         for task in tasks:
             task.result(within_seconds=280)
     assert errors.get("40P01", 0) == 0

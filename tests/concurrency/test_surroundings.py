@@ -139,7 +139,7 @@ def test_imports_that_come_together_are_taken_in_together(layby: Layby, database
 
 
 def states(layby: Layby) -> dict[str, str]:
-    return dict(layby.rows("SELECT command, state FROM commands ORDER BY seq"))  # type: ignore[arg-type]
+    return dict(layby.rows("SELECT command, state FROM commands ORDER BY seq"))
 
 
 LACKS = {

@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 
 import pytest
 import redis
@@ -223,7 +224,7 @@ def test_two_schedulers_without_the_leases_condition_both_tick(
 
 
 def messages(client: redis.Redis, queue: str) -> int:
-    return int(client.llen(f"layby:{queue}"))  # type: ignore[arg-type] # redis-py's both-ways type
+    return int(client.llen(f"layby:{queue}"))
 
 
 @pytest.fixture
@@ -238,7 +239,7 @@ def rung_by_both(layby: Layby, bells: list[RedisBell], between: Interleaving) ->
         gate.wait()
         ring(layby.engine, bell)
 
-    for task in [between.run(lambda b=bell: tick(b)) for bell in bells * 4]:
+    for task in [between.run(partial(tick, bell)) for bell in bells * 4]:
         task.result()
 
 
@@ -274,7 +275,7 @@ def test_due_sends_go_out_once_with_two_schedulers_and_many_workers(
             ring(layby.engine, bell)
 
     tasks = [between.run(work) for _ in range(4)]
-    tasks += [between.run(lambda b=bell: tick(b)) for bell in bells]
+    tasks += [between.run(partial(tick, bell)) for bell in bells]
     for task in tasks:
         task.result()
     assert layby.rows("SELECT state, count(*) FROM sends GROUP BY 1") == [("sent", 40)]

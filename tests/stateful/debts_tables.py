@@ -124,7 +124,7 @@ def _people(account: Account) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def differences(found: dict[Any, Any], expected: dict[Any, Any]) -> str:
+def differences(found: Any, expected: Any) -> str:
     """What the tables say, and what the planner says, where they do not say the same."""
     return "\n".join(
         f"{key}: found {found.get(key)}, expected {expected.get(key)}"

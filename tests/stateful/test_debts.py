@@ -11,7 +11,7 @@ from stateful.debts_machine import DebtMachine
 
 def run(layby: Layby, clock: FakeClock, *, examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        lambda: DebtMachine(layby, clock),
+        lambda: DebtMachine(layby, clock),  # type: ignore[arg-type] # a factory will do
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

@@ -22,7 +22,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(layby: Layby, clock: FakeClock, *, examples: int, steps: int) -> None:
     """Each example has an account of its own, in one database: accounts do not see each other."""
     run_state_machine_as_test(
-        lambda: JourneyMachine(layby, clock),
+        lambda: JourneyMachine(layby, clock),  # type: ignore[arg-type] # a factory will do
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,

@@ -7,6 +7,7 @@ import mailbox
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from email.message import MIMEPart
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import quote, unquote
@@ -48,11 +49,8 @@ def read_email(content: bytes) -> Received:
     """Read an email with the standard library: an independent witness of how it was built."""
     message = email.message_from_bytes(content, policy=email.policy.default)
     assert not message.defects
-    parts = {kind: message.get_body((kind,)) for kind in ("plain", "html")}
-    plain, html = (
-        part and part.get_content().replace("\r\n", "\n").removesuffix("\n")
-        for part in parts.values()
-    )
+    plain, html = (_text(message.get_body((kind,))) for kind in ("plain", "html"))
+    assert plain is not None
     return Received(
         unquote(str(message["Message-ID"]).strip("<>").rpartition("@")[0]),
         str(message["To"]),
@@ -61,6 +59,12 @@ def read_email(content: bytes) -> Received:
         plain,
         html,
     )
+
+
+def _text(part: MIMEPart | None) -> str | None:
+    if part is None:
+        return None
+    return str(part.get_content()).replace("\r\n", "\n").removesuffix("\n")
 
 
 class Folder:
@@ -105,7 +109,7 @@ class Smtp:
             self.unreachable_url = url(closed.getsockname()[1])
 
     def received(self) -> list[Received]:
-        return [read_email(envelope.original_content) for envelope in self.server.accepted]
+        return [read_email(envelope.original_content or b"") for envelope in self.server.accepted]
 
     def wait_until_unconnected(self) -> None:
         self.server.wait_until(lambda: not self.server.open_connections)

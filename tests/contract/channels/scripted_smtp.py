@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from queue import Queue
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 HANG = "hang"
 """Say nothing more on this connection."""
@@ -70,7 +70,8 @@ class ScriptedSmtpServer:
     def call(self, do: Callable[[], None]) -> None:
         """Run `do` in the server's thread and wait for it."""
         done = threading.Event()
-        self.loop.call_soon_threadsafe(lambda: (do(), done.set()))
+        self.loop.call_soon_threadsafe(do)
+        self.loop.call_soon_threadsafe(done.set)
         assert done.wait(SIGNAL_SECONDS)
 
     def hang_up_on_all(self, last_words: bytes = b"") -> None:
@@ -78,8 +79,8 @@ class ScriptedSmtpServer:
 
         def hang_up() -> None:
             for protocol in list(self.protocols):
-                protocol.transport.write(last_words)
-                protocol.transport.close()
+                protocol.wire().write(last_words)
+                protocol.wire().close()
 
         self.call(hang_up)
         self.wait_until(lambda: not self.open_connections)
@@ -110,7 +111,7 @@ def running(
         for protocol in list(server.protocols):
             # On some 3.11 an encrypted transport closed twice has forgotten its connection.
             with contextlib.suppress(AttributeError):
-                protocol.transport.abort()
+                protocol.wire().abort()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -137,6 +138,7 @@ class _ScriptedSmtp(SMTP):
     def __init__(self, server: ScriptedSmtpServer) -> None:
         def authenticate(*arguments: object) -> AuthResult:
             data = arguments[-1]
+            assert isinstance(data, LoginPassword)
             good = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
             return AuthResult(success=good, handled=False)
 
@@ -153,6 +155,10 @@ class _ScriptedSmtp(SMTP):
         self._stage = "connection"
         self._silenced = False
         self._counted = False
+
+    def wire(self) -> asyncio.Transport:
+        assert isinstance(self.transport, asyncio.Transport)
+        return self.transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._counted:
@@ -202,17 +208,17 @@ class _ScriptedSmtp(SMTP):
         script = self._server.script
         if action == STOP_READING:
             await self._reply(status)
-            self.transport.pause_reading()
+            self.wire().pause_reading()
             script.reached.set()
             await self.loop.run_in_executor(None, script.resumed.wait, SIGNAL_SECONDS)
-            self.transport.resume_reading()
+            self.wire().resume_reading()
             return
         script.reached.set()
         if action == HANG:
             await self.loop.create_future()
         elif action == HANG_UP:
             self._silenced = True
-            self.transport.abort()
+            self.wire().abort()
         elif action == HOLD:
             await self.loop.run_in_executor(None, script.released.wait, SIGNAL_SECONDS)
             await self._reply(status)
@@ -231,7 +237,7 @@ class _ScriptedSmtp(SMTP):
         text = status if isinstance(status, str) else status.decode()
         if self._stage == "final dot" and text.startswith("2"):
             self._server.handle_data(self._finished)
-        await super().push(status)
+        await super().push(status.encode() if isinstance(status, str) else status)
 
 
 class _DataRefusedError(Exception):

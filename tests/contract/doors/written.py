@@ -43,7 +43,7 @@ def as_long_as(length: int) -> bytes:
 
 def set_up(active_limit: int, directory_limit: int) -> tuple[bytes, ...]:
     """A test account with this plan, templates and the schedule `dunning`."""
-    limits = {"active_limit": active_limit, "directory_limit": directory_limit}
+    limits: dict[str, Any] = {"active_limit": active_limit, "directory_limit": directory_limit}
     return (
         raw("account", "put_account", **limits, test_clock=START),
         *(

@@ -125,7 +125,7 @@ class Commanding(Sending):
     def resolve(self, dies_at: int | None) -> None:
         """Lists and filters become targets, the oldest first."""
         seqs = sorted(self.rows(UNRESOLVED))
-        self._resolving(dies_at, lambda: [self._resolve(seq) for (seq,) in seqs])
+        self._resolving(dies_at, partial(self._resolve_all, seqs))
         assert dies_at is not None or self.model.unresolved is None
 
     def _resolve(self, seq: int) -> None:
@@ -136,6 +136,10 @@ class Commanding(Sending):
         engine, account = self.layby.engine, self.account
         for (seq,) in sorted(self.rows(UNRESOLVED))[:1]:
             self._resolving(None, partial(resolve_some, engine, account, seq))
+
+    def _resolve_all(self, seqs: list[tuple[Any, ...]]) -> None:
+        for (seq,) in seqs:
+            self._resolve(seq)
 
     def _resolving(self, dies_at: int | None, work: Callable[[], object]) -> None:
         for _ in range(self.dying(dies_at, work, "UPDATE commands SET resolved_to")):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from stateful.journey.handlers import Handlers
 from stateful.journey.parts import Line, Told
 
-ALLOWED = {
+ALLOWED: dict[str, set[str | None]] = {
     "add_customer": {None},
     "update_customer": {"reserve", "active", "archived"},
     "activate": {"reserve"},
@@ -27,7 +27,7 @@ ALLOWED = {
     "opt_in": {"reserve", "active", "archived"},
 }
 
-CHANGED_IN = {**ALLOWED, "move_to_directory": {"active"}}
+CHANGED_IN: dict[str, set[str | None]] = {**ALLOWED, "move_to_directory": {"active"}}
 """Where a filter takes its customers from."""
 
 

@@ -24,7 +24,7 @@ class Definition(NamedTuple):
     ended_by_payment: bool
 
     def as_json(self) -> dict[str, Any]:
-        steps = [
+        steps: list[dict[str, Any]] = [
             {
                 "offset": step.offset,
                 "channel": step.channel,

@@ -103,7 +103,7 @@ class Tables(Crashes):
 
 
 def told_of(run: Run) -> tuple[Any, ...]:
-    plan = (run.planned_at, run.due_at, run.attempts, run.deferred)
-    if run.where != "pending":
-        plan = (None, None, None, None)
+    plan: tuple[Any, ...] = (None, None, None, None)
+    if run.where == "pending":
+        plan = (run.planned_at, run.due_at, run.attempts, run.deferred)
     return (run.version, run.step, run.held, run.ended, run.send, *plan)

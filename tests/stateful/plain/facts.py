@@ -56,7 +56,11 @@ def _payment(who: Customer, fact: dict[str, Any], reference: str | None) -> Came
 def _put_off(who: Customer, run: Run) -> None:
     last = run.number if run.started else run.number - 1
     since = run.moment(last) if last >= 0 else run.counts_from
-    by = who.now - since if run.plan.by_moment else run.day(who.now) - _day(run, since)
+    if run.plan.by_moment:
+        assert isinstance(since, datetime)
+        by = who.now - since
+    else:
+        by = run.day(who.now) - _day(run, since)
     if by > timedelta():
         _move(run, run.anchor + by)
 

@@ -4,6 +4,7 @@ import email
 import email.policy
 import re
 from email.header import decode_header, make_header
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -104,7 +105,7 @@ def test_any_text_reads_back_in_seven_bit_lines(text: str, html: str | None) -> 
 @example({"sender": "x\nBcc: eve@example.com <billing@example.org>"})
 @example({"sender": "x <billing@example.org> SIZE=1"})
 @example({"key": "k>\r\nBcc: eve@example.com"})
-def test_no_value_adds_a_header_or_a_command(values: dict[str, str]) -> None:
+def test_no_value_adds_a_header_or_a_command(values: dict[str, Any]) -> None:
     try:
         built = build_email(MESSAGE._replace(**values))
     except UnsendableMessageError:
@@ -119,9 +120,9 @@ def test_no_value_adds_a_header_or_a_command(values: dict[str, str]) -> None:
 @pytest.mark.parametrize("field", ["subject", "recipient", "sender", "key"])
 @given(character=CONTROL)
 def test_control_character_is_refused_without_showing_the_value(field: str, character: str) -> None:
-    value = f"bob{character}@example.com"
+    value: dict[str, Any] = {field: f"bob{character}@example.com"}
     with pytest.raises(UnsendableMessageError, match=f"The {field} holds") as refused:
-        build_email(MESSAGE._replace(**{field: value}))
+        build_email(MESSAGE._replace(**value))
     assert "bob" not in str(refused.value)
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from domain.caps import Per, Recent
 from domain.decision import Decision, Defer, Facts, Send, Skip
-from domain.gate import HORIZON, decide
+from domain.gate import decide
+from domain.hours import HORIZON
 from domain.law import LAWS
 from domain.policy import COLLECTOR
 from domain.rules import Rules

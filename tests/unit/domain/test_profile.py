@@ -1,5 +1,7 @@
 """What is known of a customer: only what was given changes."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def test_changes_are_the_fields_given_with_explicit_nulls(
     fields: set[str], nulls: set[str]
 ) -> None:
     """`"phone": null` clears a number; a field left out stays as it is."""
-    wanted = {field: GIVEN[field] for field in fields}
+    wanted: dict[str, Any] = {field: GIVEN[field] for field in fields}
     wanted |= dict.fromkeys(nulls - {"values"})
     profile = Profile.model_validate(wanted)
     assert profile.changes() == wanted
@@ -75,7 +77,7 @@ def test_wrong_detail_is_refused_by_the_name_of_its_field(
     assert in_words(refused.value).startswith(says)
 
 
-NUMBERS = {"min_value": -LARGEST_NUMBER, "max_value": LARGEST_NUMBER}
+NUMBERS: dict[str, Any] = {"min_value": -LARGEST_NUMBER, "max_value": LARGEST_NUMBER}
 
 
 @given(

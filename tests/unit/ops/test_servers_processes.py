@@ -162,7 +162,12 @@ def test_server_that_is_killed_alone_is_started_again_with_its_data(home: Path) 
                 os.kill(client.info("server")["process_id"], signal.SIGKILL)
             os.kill(postmaster, signal.SIGKILL)
         again: list[str] = []
-        until(lambda: again.extend(servers.start_what_ended()) or len(again) == 2, "both are back")
+
+        def both_are_back() -> bool:
+            again.extend(servers.start_what_ended())
+            return len(again) == 2
+
+        until(both_are_back, "both are back")
         with psycopg.connect(servers.database_url) as connection:
             assert connection.execute("TABLE kept").fetchall() == []
         with redis.Redis.from_url(servers.redis_url) as client:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from harness import KEY
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from config.settings import Settings
 from ops.check_command import door_result

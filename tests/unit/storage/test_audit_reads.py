@@ -2,7 +2,7 @@
 
 from harness import Layby
 from plans import listen, nodes_of
-from test_audit_history import audit, execute, found
+from unit.storage.test_audit_history import audit, execute, found
 
 from domain.switch import Scope, Switch
 from storage.audit import CheckResult

@@ -214,8 +214,8 @@ class Overheard(trace.TracerProvider):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def get_tracer(self, name: str, *_: Any, **__: Any) -> trace.Tracer:
-        self.asked.append(name)
+    def get_tracer(self, instrumenting_module_name: str, *_: Any, **__: Any) -> trace.Tracer:
+        self.asked.append(instrumenting_module_name)
         return trace.NoOpTracer()
 
 

@@ -94,7 +94,7 @@ NO_GOOD = [
 def test_whoever_has_no_good_token_is_told_how_to_get_one(door: Door) -> None:
     with door.client() as client:
         for header in NO_GOOD:
-            headers = {"Authorization": header.encode("latin-1")} if header is not None else {}
+            headers = [(b"Authorization", header.encode("latin-1"))] if header is not None else []
             answered = client.get("/v1/customers", headers=headers)
             assert answered.status_code == 401, header
             assert answered.headers["www-authenticate"].startswith("Bearer")

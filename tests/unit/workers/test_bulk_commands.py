@@ -23,7 +23,7 @@ def codes(outcome: Outcome) -> dict[str | None, str]:
 
 
 def places(layby: Layby) -> dict[str, str]:
-    return dict(layby.rows("SELECT customer, place FROM customers"))  # type: ignore[arg-type]
+    return dict(layby.rows("SELECT customer, place FROM customers"))
 
 
 def audit_is_clean(layby: Layby) -> bool:

@@ -91,7 +91,7 @@ AGAINST: list[dict[str, list[Suppression]]] = [{}, {"ann": [OPTED_OUT]}]
 DUES = [DUE, DUE._replace(command_waits=True), PUT_OFF]
 # What is told one by one is each customer's own, and not asked of these; nor is what it is about,
 # where nothing is. A recipient is there or is not.
-OF_EACH = {"recipient": "", "reference": "", "recent": ()}
+OF_EACH: dict[str, Any] = {"recipient": "", "reference": "", "recent": ()}
 
 
 def asking(rules: str, against: dict[str, list[Suppression]]) -> Asking:

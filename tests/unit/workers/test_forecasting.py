@@ -139,7 +139,7 @@ def happened(layby: Layby) -> list[Line]:
         "FROM sends s JOIN enrolments e USING (account, enrolment) "
         "WHERE s.state <> 'cancelled'"
     )
-    return sorted(rows)  # type: ignore[arg-type]
+    return sorted(rows)
 
 
 def travel(layby: Layby, by: timedelta) -> None:

@@ -23,7 +23,7 @@ def publish(client: redis.Redis, **command: Any) -> None:
 
 
 def states(layby: Layby) -> dict[str, str]:
-    return dict(layby.rows("SELECT command, state FROM commands ORDER BY seq"))  # type: ignore[arg-type]
+    return dict(layby.rows("SELECT command, state FROM commands ORDER BY seq"))
 
 
 def test_what_is_taken_in_leaves_the_stream(

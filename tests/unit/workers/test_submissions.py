@@ -12,6 +12,7 @@ from concurrency.interleave import CrashedError, Interleaving, until, waits_for
 from counting_bell import CountingBell
 from harness import Layby, soon
 
+from domain.commands import read_command
 from storage.database import Engine
 from workers import intake as intake_
 from workers.broker import RedisBell, connect_redis_impatiently, make_broker
@@ -178,7 +179,7 @@ def test_command_that_trips_a_defect_of_ours_is_quarantined_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Planted: the reader breaks on it. It must not strand what comes behind."""
-    reads = intake_.read_command
+    reads = read_command
 
     def breaks(raw: bytes) -> Any:
         return 1 // 0 if b"trips" in raw else reads(raw)
