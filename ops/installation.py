@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
-from dramatiq.brokers.redis import RedisBroker
 
 from config.settings import Settings, SettingsError
 from ops.servers import Servers, default_home, private_servers
@@ -23,6 +22,7 @@ from workers.broker import (
     connect_redis_impatiently,
     make_broker,
 )
+from workers.consumer import WokenBroker
 from workers.fence import Fence
 
 
@@ -39,7 +39,7 @@ class Installation:
     def redis(self) -> redis.Redis:
         return connect_redis(self.servers.redis_url)
 
-    def broker(self) -> RedisBroker:
+    def broker(self) -> WokenBroker:
         return make_broker(self.redis())
 
     def bell(self) -> RedisBell:

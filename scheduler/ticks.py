@@ -12,7 +12,7 @@ from domain.message import Answer, Result
 from storage import erasure, marks, partitions, replans, rescues, silence, starts, unapplied
 from storage.database import DatabaseError, Engine, first_line, is_lock_timeout
 from storage.rescues import Open
-from workers.broker import Bell
+from workers.broker import BULK, LIFECYCLE, Bell, Ring
 from workers.settling import settle_open
 
 log = structlog.get_logger()
@@ -23,26 +23,19 @@ _NO_WORD = Result(Answer.UNKNOWN, "no word of it by its deadline")
 def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
     """Ring for every account and channel with something due; for commands, plans and promises."""
     with engine.connect() as connection:
-        due = [pair for pair in starts.due_queues(connection) if only in (None, pair[0])]
-        found = {
-            False: {
-                *unapplied.accounts_waiting(connection, bulk=False),
-                *replans.accounts_to_replan(connection),
-                *marks.accounts_due(connection),
-            },
-            True: {*unapplied.accounts_waiting(connection, bulk=True)},
+        due = [Ring(channel, account) for account, channel in starts.due_queues(connection)]
+        single = {
+            *unapplied.accounts_waiting(connection, bulk=False),
+            *replans.accounts_to_replan(connection),
+            *marks.accounts_due(connection),
         }
-    waiting = {
-        bulk: sorted(one for one in accounts if only in (None, one))
-        for bulk, accounts in found.items()
-    }
-    # Commands first: there may be a silence among them, and ten thousand accounts take seconds.
-    for bulk, accounts in waiting.items():
-        for account in accounts:
-            bell.waiting(account, bulk=bulk)
-    for account, channel in due:
-        bell.due(account, channel)
-    return len(due) + sum(map(len, waiting.values()))
+        bulk = unapplied.accounts_waiting(connection, bulk=True)
+    # Commands first: there may be a silence among them.
+    waiting = [Ring(LIFECYCLE, one) for one in sorted(single)]
+    waiting += [Ring(BULK, one) for one in sorted(bulk)]
+    rings = [one for one in (*waiting, *due) if only in (None, one.account)]
+    bell.ring(rings)
+    return len(rings)
 
 
 def sweep(engine: Engine, only: str | None = None) -> int:

@@ -69,6 +69,32 @@ def another_account(layby: Layby, account: str) -> None:
     layby.account = own
 
 
+def a_thousand_accounts(layby: Layby) -> None:
+    """`account-0000` to `account-0999`, with one send due each."""
+    with layby.engine.begin() as connection:
+        connection.exec_driver_sql(
+            """
+            CREATE TEMP TABLE named ON COMMIT DROP AS
+                SELECT 'account-' || lpad(CAST(n AS text), 4, '0') AS account
+                FROM generate_series(0, 999) AS n;
+            INSERT INTO accounts (account) SELECT account FROM named;
+            INSERT INTO counters (account, active, active_limit, directory_limit)
+                SELECT account, 1, 1, 1 FROM named;
+            INSERT INTO customers (account, customer, place)
+                SELECT account, 'c', 'active' FROM named;
+            INSERT INTO slots (account, customer, activated_at)
+                SELECT account, 'c', now() FROM named;
+            INSERT INTO schedule_versions (account, schedule, version, definition)
+                SELECT account, 's', 1, '{}' FROM named;
+            INSERT INTO enrolments (account, customer, slot, schedule, version, anchor_at)
+                SELECT account, 'c', slot, 's', 1, now() FROM slots;
+            INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at,
+                                 due_at)
+                SELECT account, enrolment, slot, 'c', 0, 'email', now(), now() FROM enrolments
+            """
+        )
+
+
 def make_past(engine: Engine) -> None:
     """For each customer a send that failed long ago and an old command; of a few no word.
 

@@ -1,14 +1,15 @@
 """A bell for tests that ring and do not deliver."""
 
+from collections.abc import Iterable
+
+from workers.broker import Ring
+
 
 class CountingBell:
-    """A bell that remembers for whom it was rung."""
+    """A bell that remembers for which accounts it was rung."""
 
     def __init__(self) -> None:
         self.rung: list[str] = []
 
-    def waiting(self, account: str, *, bulk: bool = False) -> None:  # noqa: ARG002 - not told
-        self.rung.append(account)
-
-    def due(self, account: str, channel: str) -> None:
-        raise AssertionError((account, channel))
+    def ring(self, rings: Iterable[Ring]) -> None:
+        self.rung += [one.account for one in rings]

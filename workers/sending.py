@@ -6,7 +6,7 @@ from domain.commands import Command
 from storage import inbox
 from storage.database import Engine, transact
 from storage.inbox import Accepted
-from workers.broker import Bell
+from workers.broker import BULK, LIFECYCLE, Bell, Ring
 
 
 def accept_all(
@@ -24,5 +24,4 @@ def accept_all(
 def ring_for(bell: Bell, accepted: Iterable[Accepted | None]) -> None:
     """Ring once for each account that has something new; what was there before was rung for."""
     fresh = {(one.account, one.bulk) for one in accepted if one is not None and one.fresh}
-    for account, bulk in sorted(fresh):
-        bell.waiting(account, bulk=bulk)
+    bell.ring(Ring(BULK if bulk else LIFECYCLE, account) for account, bulk in sorted(fresh))

@@ -7,25 +7,23 @@ this door does not hold up the stream.
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import structlog
 
-from config.machine_time import Deadline
 from domain.commands import MAX_BYTES
 from storage import inbox, submissions
 from storage.database import Connection, DatabaseError, Engine, first_line, transact
 from storage.inbox import Accepted
 from workers.broker import Bell
 from workers.intake import accept_or_set_aside, accept_raw
+from workers.sending import ring_for
 
 log = structlog.get_logger()
 
 DOOR = "sql"
 _TAKE_AT_MOST = 200
 _LOOK_EVERY_SECONDS = 0.05
-_RING_SECONDS = 1.0
-"""How long a batch is rung for; for whom there was no time, the next tick rings."""
 
 Accept = Callable[[Connection, bytes, str], Accepted | None]
 
@@ -57,7 +55,7 @@ class Submissions:
         except DatabaseError:
             # One row spoils the batch: each on its own, and the culprit is set aside.
             accepted = self._transact(accept_or_set_aside)
-        self._ring({one.account for one in accepted if one is not None and one.fresh})
+        ring_for(self._bell, accepted)
         return len(accepted)
 
     def _transact(self, accept: Accept) -> list[Accepted | None]:
@@ -67,12 +65,6 @@ class Submissions:
             return [accept(connection, _as_sent(one.raw), DOOR) for one in taken]
 
         return transact(self._engine, take_in)
-
-    def _ring(self, accounts: Iterable[str]) -> None:
-        patience = Deadline.after(_RING_SECONDS)
-        for account in accounts:
-            if not patience.passed:
-                self._bell.waiting(account)
 
 
 def _as_sent(raw: str) -> bytes:

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 import dramatiq
 import pytest
 import redis
-from backlog import another_account, make_due
+from backlog import a_thousand_accounts, another_account, make_due
 from concurrency.interleave import until
-from dramatiq.brokers.redis import RedisBroker
 from harness import KEY, Layby
 from sqlalchemy import text
 
@@ -22,6 +21,7 @@ from scheduler.ticks import ring
 from workers import lifecycle, turns
 from workers.actors import declare_delivery, declare_lifecycle
 from workers.broker import LIFECYCLE, RedisBell, make_broker
+from workers.consumer import WokenBroker
 from workers.consuming import consuming
 from workers.delivery import Delivery
 from workers.desk import Desk
@@ -55,12 +55,12 @@ class Recorder:
 
 
 @pytest.fixture
-def broker(redis_client: redis.Redis) -> RedisBroker:
+def broker(redis_client: redis.Redis) -> WokenBroker:
     return make_broker(redis_client)
 
 
 @pytest.fixture
-def bell(broker: RedisBroker) -> RedisBell:
+def bell(broker: WokenBroker) -> RedisBell:
     return RedisBell(broker)
 
 
@@ -72,7 +72,7 @@ def channels() -> dict[Channel, Recorder]:
 @pytest.fixture
 def delivering(
     layby: Layby,
-    broker: RedisBroker,
+    broker: WokenBroker,
     bell: RedisBell,
     channels: dict[Channel, Recorder],
 ) -> Iterator[Delivery]:
@@ -94,7 +94,7 @@ def handed_before(accounts: list[str], since: int, account: str, number: int) ->
 @pytest.mark.usefixtures("delivering")
 def test_a_backlog_of_another_account_delays_a_hundred_sends_by_two_turns_at_most(
     layby: Layby,
-    broker: RedisBroker,
+    broker: WokenBroker,
     bell: RedisBell,
     channels: dict[Channel, Recorder],
     monkeypatch: pytest.MonkeyPatch,
@@ -119,7 +119,7 @@ def test_a_backlog_of_another_account_delays_a_hundred_sends_by_two_turns_at_mos
 @pytest.mark.usefixtures("delivering")
 def test_a_provider_that_hangs_holds_up_neither_another_channel_nor_all_threads_of_its_own(
     layby: Layby,
-    broker: RedisBroker,
+    broker: WokenBroker,
     bell: RedisBell,
     channels: dict[Channel, Recorder],
     caplog: pytest.LogCaptureFixture,
@@ -144,13 +144,13 @@ def test_a_provider_that_hangs_holds_up_neither_another_channel_nor_all_threads_
     assert "of the same type twice" not in caplog.text
 
 
-def waiting_rings(broker: RedisBroker, queue: str) -> int:
+def waiting_rings(broker: WokenBroker, queue: str) -> int:
     return int(broker.client.llen(f"layby:{queue}"))
 
 
 def test_a_flood_of_commands_delays_another_accounts_one_by_two_turns_at_most(
     layby: Layby,
-    broker: RedisBroker,
+    broker: WokenBroker,
     bell: RedisBell,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -208,10 +208,10 @@ def applied(layby: Layby, account: str) -> int:
 
 
 def test_a_thousand_accounts_have_one_turn_each_in_a_round(
-    layby: Layby, broker: RedisBroker, bell: RedisBell
+    layby: Layby, broker: WokenBroker, bell: RedisBell
 ) -> None:
     """Though each was rung for twice: the rings had waited longer than one lives."""
-    thousand(layby)
+    a_thousand_accounts(layby)
     begun: list[str] = []
 
     def serve(account: str, channel: str, ring: int) -> None:
@@ -227,29 +227,3 @@ def test_a_thousand_accounts_have_one_turn_each_in_a_round(
     with consuming(broker, ["email"]):
         until(lambda: not broker.do_qsize("email"), "all rings are answered")
     assert sorted(begun) == [f"account-{n:04}" for n in range(1000)]
-
-
-def thousand(layby: Layby) -> None:
-    """Accounts with one send due each."""
-    with layby.engine.begin() as connection:
-        connection.exec_driver_sql(
-            """
-            CREATE TEMP TABLE named ON COMMIT DROP AS
-                SELECT 'account-' || lpad(CAST(n AS text), 4, '0') AS account
-                FROM generate_series(0, 999) AS n;
-            INSERT INTO accounts (account) SELECT account FROM named;
-            INSERT INTO counters (account, active, active_limit, directory_limit)
-                SELECT account, 1, 1, 1 FROM named;
-            INSERT INTO customers (account, customer, place)
-                SELECT account, 'c', 'active' FROM named;
-            INSERT INTO slots (account, customer, activated_at)
-                SELECT account, 'c', now() FROM named;
-            INSERT INTO schedule_versions (account, schedule, version, definition)
-                SELECT account, 's', 1, '{}' FROM named;
-            INSERT INTO enrolments (account, customer, slot, schedule, version, anchor_at)
-                SELECT account, 'c', slot, 's', 1, now() FROM slots;
-            INSERT INTO pending (account, enrolment, slot, customer, step, channel, planned_at,
-                                 due_at)
-                SELECT account, enrolment, slot, 'c', 0, 'email', now(), now() FROM enrolments
-            """
-        )

@@ -1,17 +1,19 @@
 """How the database is asked: how often for a move, and by which plans for it and for a tick."""
 
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
 import redis
-from backlog import make_due
+from backlog import a_thousand_accounts, make_due
 from harness import START, Layby
 from plans import Said, listen, nodes_of, plan_of, rows_read
+from redis.connection import AbstractConnection
 from sqlalchemy import text
 
 from scheduler.ticks import ring, sweep
-from workers.broker import RedisBell, make_broker
+from workers.broker import _AT_ONCE, RedisBell, make_broker
 from workers.lifecycle import apply_to
 
 BEGIN_AND_COMMIT = 2
@@ -107,6 +109,34 @@ def test_idle_tick_reads_as_little_of_many_as_of_few(
     assert ring(layby.engine, RedisBell(make_broker(redis_client))) + sweep(layby.engine) == 0
     for node in nodes_of(layby.engine, said):
         assert rows_read(node) < 50, node
+
+
+def test_tick_over_a_thousand_accounts_asks_no_oftener_than_by_slices(
+    layby: Layby, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database as often as for none; Redis for each slice to number, look up, and enqueue."""
+    bell = RedisBell(make_broker(redis_client))
+    bell.due("nobody", "email")  # scripts are loaded once
+    trips: list[tuple[Any, ...]] = []
+    send = AbstractConnection.send_packed_command
+
+    def count(*sent: Any, **options: Any) -> None:
+        trips.append(sent)
+        send(*sent, **options)  # type: ignore[no-untyped-call] # redis-py's own is untyped
+
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", count)
+    idle = listen(layby.engine)
+    assert ring(layby.engine, bell) == 0
+    statements = len(idle)
+    a_thousand_accounts(layby)
+    idle.clear()
+    assert ring(layby.engine, bell) == 1000
+    assert len(idle) == statements
+    assert len(trips) == 3 * 1000 / _AT_ONCE
+    trips.clear()
+    assert ring(layby.engine, bell) == 1000
+    assert len(trips) == 1000 / _AT_ONCE
+    assert redis_client.llen("layby:email") == 1 + 1000
 
 
 PROMISES = """

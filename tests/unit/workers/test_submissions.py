@@ -251,6 +251,16 @@ def test_redis_that_is_away_keeps_no_submission_from_being_taken_in(
     assert kept(layby) == [("1", "accepted")]
 
 
+def test_bulk_submission_rings_for_bulk_work(
+    layby: Layby, caller: psycopg.Connection, redis_client: redis.Redis
+) -> None:
+    taker = Submissions(layby.engine, RedisBell(make_broker(redis_client)))
+    caller.execute(SUBMIT, [written("1", customers={"idle_for": "P180D"})])
+    caller.commit()
+    assert taker.take_once() == 1
+    assert [redis_client.llen(f"layby:{queue}") for queue in ("bulk", "lifecycle")] == [1, 0]
+
+
 @pytest.fixture
 def stranger(caller: psycopg.Connection, database_url: str) -> Iterator[psycopg.Connection]:
     """A role with no rights but what is granted to it, and a schema of its own."""

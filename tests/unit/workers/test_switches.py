@@ -1,6 +1,6 @@
 """The kill switch: what is paused waits, and on resume it drains by rule, without a burst."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from domain.commands import BULK_FROM
 from domain.switch import Scope, Switch, SwitchError, switch_named
 from scheduler.ticks import ring
 from storage.audit import run_audit
+from workers.broker import Ring
 from workers.bulk import apply_bulk
 from workers.lifecycle import apply_waiting
 from workers.resolving import resolve
@@ -34,16 +35,13 @@ class Rings:
     """A bell that writes down what it is rung for."""
 
     def __init__(self) -> None:
-        self.rung: list[tuple[str, ...]] = []
+        self.rung: list[tuple[str, str]] = []
 
-    def waiting(self, account: str, *, bulk: bool = False) -> None:
-        self.rung.append((account, "bulk") if bulk else (account,))
-
-    def due(self, account: str, channel: str) -> None:
-        self.rung.append((account, channel))
+    def ring(self, rings: Iterable[Ring]) -> None:
+        self.rung += [(one.account, one.queue) for one in rings]
 
 
-def rung(layby: Layby) -> list[tuple[str, ...]]:
+def rung(layby: Layby) -> list[tuple[str, str]]:
     rings = Rings()
     ring(layby.engine, rings)
     return rings.rung
@@ -212,7 +210,7 @@ def test_what_waited_for_its_customers_commands_waits_until_they_are_applied(lay
     layby.accept("update_customer", customers=["bob"], profile={"name": "Bob"})
     layby.deliver()
     assert unpause(layby, LIFECYCLE, timedelta(0)).spread == 2
-    assert rung(layby) == [("acme",), ("acme", "email")]
+    assert rung(layby) == [("acme", "lifecycle"), ("acme", "email")]
     layby.deliver()
     assert sent(layby) == 0
     layby.travel(10 * MINUTE)
