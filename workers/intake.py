@@ -11,7 +11,6 @@ claim them at once: a customer's commands never overtake one another.
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 import redis
 import structlog
@@ -29,8 +28,40 @@ STREAM = "layby:commands"
 FIELD = b"command"
 GROUP = "layby"
 _READ_AT_MOST = 200
+_READ_BYTES = 1_000_000
+"""No further entry is read at once with those that are as long as this together.
+
+So what is held is a million bytes and one entry, however long two hundred of them are.
+"""
 _BLOCK_MILLISECONDS = 500
-_NO_FURTHER = b"0-0"
+
+# One by one, because only what was read tells its length; within Redis, because a trip each would
+# be a second for two hundred. What was deleted since it was read counts as looked at.
+_READ = """
+local entries, bytes, looked, most = {}, 0, 0, tonumber(ARGV[3])
+local function keep(entry)
+  entries[#entries + 1] = entry
+  for _, text in ipairs(entry[2]) do bytes = bytes + #text end
+end
+local function room() return looked < most and bytes < tonumber(ARGV[4]) end
+
+local from = '0-0'
+repeat
+  local left = redis.call('XAUTOCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, from, 'COUNT', 1)
+  from, looked = left[1], looked + 1
+  if left[2][1] then keep(left[2][1]) end
+until from == '0-0' or not room()
+
+while room() do
+  local new = redis.call('XREADGROUP', 'GROUP', ARGV[1], ARGV[2], 'COUNT', 1,
+                         'STREAMS', KEYS[1], '>')
+  if not new then break end
+  looked = looked + 1
+  keep(new[1][2][1])
+end
+return entries
+"""
+"""What readers left, in order; then, unless more of that is left, what is new."""
 
 Entry = tuple[bytes, dict[bytes, bytes]]
 Accept = Callable[[Connection, dict[bytes, bytes]], Accepted | None]
@@ -44,6 +75,7 @@ class Intake:
         self._engine = engine
         self._bell = bell
         self._reader = reader
+        self._reading = client.register_script(_READ)
         self._stopping: Callable[[], bool] = lambda: False
 
     def run(self, stopping: Callable[[], bool]) -> None:
@@ -87,34 +119,24 @@ class Intake:
 
     def _read(self) -> list[Entry]:
         try:
-            with self._client.pipeline(transaction=False) as pipeline:
-                # Those that other readers left, then the new ones.
-                pipeline.xautoclaim(
-                    STREAM, GROUP, self._reader, min_idle_time=0, count=_READ_AT_MOST
-                )
-                self._ask_for_new(pipeline)
-                (further, left, *_), new = pipeline.execute()
-            # Where more were left than one reading takes, the new ones are left for the next, too.
-            return left if further != _NO_FURTHER else [*left, *_entries(new)]
+            return self._ask()
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
             # The first reader ever, or a Redis that has lost everything.
             self._client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
-            return _entries(self._ask_for_new(self._client))
+            return self._ask()
 
-    def _ask_for_new(self, client: redis.Redis) -> Any:
-        return client.xreadgroup(GROUP, self._reader, {STREAM: ">"}, count=_READ_AT_MOST)
+    def _ask(self) -> list[Entry]:
+        asked = [GROUP, self._reader, _READ_AT_MOST, _READ_BYTES]
+        read = self._reading(keys=[STREAM], args=asked)
+        return [(entry, dict(zip(texts[::2], texts[1::2], strict=True))) for entry, texts in read]
 
     def _acknowledge(self, ids: list[bytes]) -> None:
         with self._client.pipeline(transaction=True) as pipeline:
             pipeline.xack(STREAM, GROUP, *ids)
             pipeline.xdel(STREAM, *ids)
             pipeline.execute()
-
-
-def _entries(read: Any) -> list[Entry]:
-    return list(read[0][1]) if read else []
 
 
 def _accept(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | None:

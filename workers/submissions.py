@@ -23,6 +23,9 @@ log = structlog.get_logger()
 
 DOOR = "sql"
 _TAKE_AT_MOST = 200
+_TAKE_BYTES = 100_000
+"""Taken up on disk by those that are taken at once, but for the last of them."""
+
 _LOOK_EVERY_SECONDS = 0.05
 
 Accept = Callable[[Connection, bytes, str], Accepted | None]
@@ -60,7 +63,7 @@ class Submissions:
 
     def _transact(self, accept: Accept) -> list[Accepted | None]:
         def take_in(connection: Connection) -> list[Accepted | None]:
-            taken = submissions.take(connection, _TAKE_AT_MOST)
+            taken = submissions.take(connection, _TAKE_AT_MOST, _TAKE_BYTES)
             inbox.lock_intake(connection)
             return [accept(connection, _as_sent(one.raw), DOOR) for one in taken]
 

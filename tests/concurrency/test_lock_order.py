@@ -272,7 +272,7 @@ def test_what_is_submitted_in_sql_is_taken_out_by_key(layby: Layby, between: Int
 
     def take() -> None:
         with layby.engine.begin() as connection:
-            submissions.take(connection, 10)
+            submissions.take(connection, 10, 100_000)
 
     waits_for_the_first(layby, between, take, "submissions WHERE key", first, second)
 

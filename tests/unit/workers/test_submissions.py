@@ -15,6 +15,7 @@ from harness import Layby, soon
 from domain.commands import read_command
 from storage.database import Engine
 from workers import intake as intake_
+from workers import submissions as submissions_
 from workers.broker import RedisBell, connect_redis_impatiently, make_broker
 from workers.submissions import Submissions
 
@@ -249,6 +250,21 @@ def test_redis_that_is_away_keeps_no_submission_from_being_taken_in(
     assert taker.take_once() == 1
     assert not bound.passed
     assert kept(layby) == [("1", "accepted")]
+
+
+def test_no_more_is_taken_at_once_than_may_be_held(
+    layby: Layby,
+    taker: Submissions,
+    caller: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long they are: up to so many bytes and the one that exceeds them, in order."""
+    monkeypatch.setattr(submissions_, "_TAKE_BYTES", 1000)
+    for name in "12345":
+        caller.execute(SUBMIT, [written(name, reason="r" * 600)])
+    caller.commit()
+    assert [taker.take_once() for _ in range(3)] == [2, 2, 1]
+    assert [command for command, _ in kept(layby)] == list("12345")
 
 
 def test_bulk_submission_rings_for_bulk_work(
