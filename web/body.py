@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import re
+from collections.abc import Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import TypeVar
 
 from fastapi import Request
@@ -12,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from domain.commands import MAX_BYTES
 from domain.mistakes import in_words
 from web.problems import ProblemError
+from web.room import Take
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -21,23 +25,27 @@ BODY_SECONDS = 30.0
 BATCH_AT_MOST = 1_000
 """Commands in one request."""
 
+JSON_AT_MOST = 100_000
+"""Bytes of a body that is no command."""
+
 JSON = "application/json"
 LINES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 _CLOSE = {"Connection": "close"}
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, take: Take, at_most: int = MAX_BYTES) -> bytes:
     """The whole body, refused as soon as it is known to be too long, or too slow."""
-    if int(request.headers.get("content-length") or 0) > MAX_BYTES:
-        raise _too_large()
+    if int(request.headers.get("content-length") or 0) > at_most:
+        raise _too_large(at_most)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
+                if len(body) + len(chunk) > at_most:
+                    raise _too_large(at_most)
+                take(len(chunk))
                 body += chunk
-                if len(body) > MAX_BYTES:
-                    raise _too_large()
     except TimeoutError:
         raise ProblemError(
             HTTPStatus.REQUEST_TIMEOUT,
@@ -50,21 +58,22 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _too_large() -> ProblemError:
+def _too_large(at_most: int) -> ProblemError:
     return ProblemError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        f"A request holds at most {MAX_BYTES:,} bytes; nothing was accepted. Send several.",
+        f"A request like this holds at most {at_most:,} bytes; nothing was accepted. Send less at "
+        "once.",
         name="too-large",
         headers=_CLOSE,
     )
 
 
-async def read_json(request: Request, model: type[M]) -> M:
+async def read_json(request: Request, model: type[M], take: Take) -> M:
     """A body that is one JSON object of this model."""
     if media_type(request) != JSON:
         raise wrong_type(f"The body comes as Content-Type: {JSON}.", JSON)
     try:
-        return model.model_validate_json(await read_body(request))
+        return model.model_validate_json(await read_body(request, take, JSON_AT_MOST))
     except ValidationError as error:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -78,7 +87,7 @@ def raw_commands(request: Request, body: bytes) -> tuple[list[bytes], bool]:
     kind = media_type(request)
     body = body.removeprefix(b"\xef\xbb\xbf")
     if kind in LINES:
-        return _bounded([line for line in body.splitlines() if line.strip()]), False
+        return _bounded(line[0] for line in _LINE.finditer(body) if line[0].strip()), False
     if kind != JSON:
         raise wrong_type(
             "A command comes as Content-Type: application/json (one, or a list), or "
@@ -97,7 +106,10 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _items(body: bytes) -> list[bytes]:
+_LINE = re.compile(rb"[^\r\n]+")
+
+
+def _items(body: bytes) -> Iterator[bytes]:
     try:
         items = json.loads(body)
     except (ValueError, RecursionError):
@@ -107,24 +119,26 @@ def _items(body: bytes) -> list[bytes]:
             "hold up the others, send one a line: application/x-ndjson.",
             name="unreadable",
         ) from None
-    return [json.dumps(item).encode() for item in items]
+    return (json.dumps(item).encode() for item in items)
 
 
-def _bounded(commands: list[bytes]) -> list[bytes]:
-    if not commands:
+def _bounded(commands: Iterator[bytes]) -> list[bytes]:
+    """All of them, unless there are too many: of those, no more are made than tell that."""
+    found = list(islice(commands, BATCH_AT_MOST + 1))
+    if not found:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "There is no command in the request. Send at least one.",
             name="unreadable",
         )
-    if len(commands) > BATCH_AT_MOST:
+    if len(found) > BATCH_AT_MOST:
         raise ProblemError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"A request holds at most {BATCH_AT_MOST:,} commands, and this one has "
-            f"{len(commands):,}; nothing was accepted. Send several.",
+            f"A request holds at most {BATCH_AT_MOST:,} commands, and this one has more; nothing "
+            "was accepted. Send several.",
             name="too-large",
         )
-    return commands
+    return found
 
 
 def wrong_type(detail: str, right: str) -> ProblemError:

@@ -12,6 +12,7 @@ from storage import outcomes
 from storage.database import DatabaseError
 from storage.outcomes import Name, Outcome
 from web.accepting import Item, accept, as_json
+from web.bearer import Caller
 from web.body import raw_commands, read_body
 from web.caller import About, Operator, Site
 from web.examples import COMMAND_BODY, ITEMS, OUTCOME, answers
@@ -66,8 +67,7 @@ async def send(
     The same id again is the same command. A batch answers with a list in its own order, 207 where
     only some were accepted; a problem with `items` where none was.
     """
-    raws, single = raw_commands(request, await read_body(request))
-    items = await run_in_threadpool(accept, site, calling, raws)
+    items, single = await _take_in(request, site, calling)
     headers = {}
     names = {one.name for one in items if one.name is not None}
     if wait and names:
@@ -75,6 +75,20 @@ async def send(
         headers[WAITED] = ended.value
         items = [_latest(one, found) for one in items]
     return _single(items[0], headers) if single else _batch(items, headers)
+
+
+async def _take_in(request: Request, site: Services, calling: Caller) -> tuple[list[Item], bool]:
+    """By itself, so that what came is not held while its outcome is waited for."""
+    with site.room.share(calling.account) as take:
+        body = await read_body(request, take)
+        return await run_in_threadpool(_accept, request, site, calling, body)
+
+
+def _accept(
+    request: Request, site: Services, calling: Caller, body: bytes
+) -> tuple[list[Item], bool]:
+    raws, single = raw_commands(request, body)
+    return accept(site, calling, raws), single
 
 
 def _single(item: Item, headers: dict[str, str]) -> Response:

@@ -199,7 +199,7 @@ _REFUSED = {
     "id.",
     408: "The body did not come within 30 seconds; nothing was accepted. Send it again.",
     409: "Several accounts have a command of this id: give `account`.",
-    413: "A request holds at most 1,000 commands, and this one has 1,200; nothing was accepted. "
+    413: "A request holds at most 1,000 commands, and this one has more; nothing was accepted. "
     "Send several.",
     415: "A command comes as Content-Type: application/json (one, or a list), or "
     "application/x-ndjson (one a line).",

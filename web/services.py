@@ -10,6 +10,7 @@ from fastapi import Request
 
 from scheduler.ticks import Watch
 from storage.database import Connection, Engine, transact
+from web.room import Room
 from web.waiting import Waiters
 from workers.broker import Bell
 
@@ -35,6 +36,8 @@ class Services:
     """Whether the door listens on more than the loopback address."""
     answered: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     """Requests by method, route and status."""
+    room: Room = field(default_factory=Room)
+    """For the bodies of requests."""
     watch: Watch = field(default_factory=Watch)
     watch_held: threading.Lock = field(default_factory=threading.Lock)
 

@@ -128,8 +128,7 @@ class Intake:
             return self._ask()
 
     def _ask(self) -> list[Entry]:
-        asked = [GROUP, self._reader, _READ_AT_MOST, _READ_BYTES]
-        read = self._reading(keys=[STREAM], args=asked)
+        read = self._reading(keys=[STREAM], args=(GROUP, self._reader, _READ_AT_MOST, _READ_BYTES))
         return [(entry, dict(zip(texts[::2], texts[1::2], strict=True))) for entry, texts in read]
 
     def _acknowledge(self, ids: list[bytes]) -> None:
