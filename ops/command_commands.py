@@ -1,14 +1,13 @@
 """`layby send` and `layby command`: put commands in, and see what became of them."""
 
 import json as json_
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from config.settings import read_settings
-from domain.commands import Command, CommandState, UnreadableCommandError, read_command
+from domain.commands import CommandState, UnreadableCommandError, read_command
+from ops.command_file import CommandFile
 from ops.installation import Installation, open_installation
 from ops.named import check_there
 from ops.outcome_words import print_outcomes, spoken_moment
@@ -36,48 +35,18 @@ def send(
     """Put commands into the inbox; all of them, or none if one can't be read."""
     if wait not in (None, "done", "quiet"):
         raise typer.BadParameter("--wait takes done or quiet")
-    commands = [_read(number, line) for number, line in _lines(file)]
-    if not commands:
-        raise UserError(f"There is no command in {file}. Write one JSON object, or one a line.")
-    with open_installation(read_settings()) as installation:
-        accepted = accept_all(installation.engine, installation.bell(), commands, "send")
-        sent = [(one.account, one.set_aside_as or one.command) for one in accepted]
-        results = wait_for(installation, sent, wait, timeout)
+    with CommandFile(file) as commands:
+        commands.check()
+        with open_installation(read_settings()) as installation:
+            accepted = accept_all(installation.engine, installation.bell(), commands, "send")
+            sent = [(one.account, one.set_aside_as or one.command) for one in accepted]
+            results = wait_for(installation, sent, wait, timeout)
     print_outcomes(results, json)
     if any(result.state in _NOT_WELL for result in results):
         raise typer.Exit(1)
 
 
 _NOT_WELL = (CommandState.REFUSED, CommandState.QUARANTINED, CommandState.PARTLY)
-
-
-def _lines(file: str) -> list[tuple[int, str]]:
-    try:
-        content = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not in UTF-8"
-        raise UserError(f"Cannot read {file}: {why}.") from None
-    # Not at the other line ends of Unicode, which may stand within a JSON text.
-    lines = [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
-    # One on several lines, right or wrong: its first line alone is nothing.
-    return [(1, content)] if lines and not _is_json(lines[0][1]) else lines
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json_.loads(text)
-    except ValueError:
-        return False
-    except RecursionError:
-        pass  # the reader says what is wrong with it
-    return True
-
-
-def _read(number: int, line: str) -> Command:
-    try:
-        return read_command(line)
-    except UnreadableCommandError as error:
-        raise UserError(f"Line {number} is no command, and nothing was sent: {error}") from None
 
 
 @app.command("show")

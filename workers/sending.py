@@ -1,6 +1,6 @@
 """What every door does once it has read a command: into the inbox, then ring."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from domain.commands import Command
 from storage import inbox
@@ -10,9 +10,9 @@ from workers.broker import BULK, LIFECYCLE, Bell, Ring
 
 
 def accept_all(
-    engine: Engine, bell: Bell, commands: Sequence[Command], door: str
+    engine: Engine, bell: Bell, commands: Iterable[Command], door: str
 ) -> list[Accepted]:
-    """Make commands ours, all or none, and ring for them."""
+    """Make commands ours, all or none, and ring for them. Another attempt reads them anew."""
     accepted = transact(
         engine,
         lambda connection: [inbox.accept(connection, command, door) for command in commands],
