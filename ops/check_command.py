@@ -14,6 +14,7 @@ from domain.message import Channel
 from ops.installation import home_of, open_servers, secret_key
 from ops.screen import Json, screen
 from ops.servers import Servers, ServersError
+from storage import server_settings
 from storage.database import (
     DatabaseTooOldError,
     DatabaseUnreachableError,
@@ -25,7 +26,13 @@ from storage.fence import UNREADABLE, read_fence
 from storage.installation import WrongKeyError, check_key
 from storage.schema import SchemaError, check_schema
 from web.address import AddressError, listen, url_of
-from workers.broker import BrokerTooOldError, BrokerUnreachableError, check_redis
+from workers import redis_settings
+from workers.broker import (
+    BrokerTooOldError,
+    BrokerUnreachableError,
+    check_redis,
+    connect_redis_impatiently,
+)
 from workers.fence import Fence, FencedError
 
 _KNOWN = (
@@ -68,7 +75,7 @@ class _Report:
 
     @property
     def broken(self) -> bool:
-        return any(row["result"] != "ok" for row in self.rows)
+        return any(row["result"] == "broken" for row in self.rows)
 
     def add(self, what: str, look: Callable[[], str]) -> None:
         try:
@@ -78,6 +85,12 @@ class _Report:
 
     def failed(self, what: str, why: str) -> None:
         self.rows.append({"what": what, "result": "broken", "detail": why})
+
+    def weighed(self, what: str, broken: list[str], warned: list[str]) -> None:
+        """What was found to be wrong, each in a row, and what is worth a word."""
+        found = [("broken", one) for one in broken] + [("warning", one) for one in warned]
+        for result, detail in found or [("ok", "as it should be")]:
+            self.rows.append({"what": what, "result": result, "detail": detail})
 
 
 def _retention(settings: Settings) -> str:
@@ -107,11 +120,30 @@ def _check_servers(report: _Report, settings: Settings, servers: Servers) -> Non
         if not report.broken:
             report.add("secret key", lambda: _key(engine, settings))
         schema_is_there = not report.broken
-        report.add("redis", lambda: f"{check_redis(servers.redis_url)} ({said[-1]})")
+        _check_redis(report, servers.redis_url, said[-1])
         if schema_is_there:
+            _check_database_settings(report, engine)
             report.add("restore", lambda: _fence(engine, servers))
     finally:
         engine.dispose()
+
+
+def _check_database_settings(report: _Report, engine: Engine) -> None:
+    with engine.connect() as connection:
+        broken = server_settings.weakened(connection)
+        report.weighed("database settings", broken, server_settings.hurried(connection))
+
+
+def _check_redis(report: _Report, url: str, said: str) -> None:
+    try:
+        version = check_redis(url)
+    except _KNOWN as error:
+        report.failed("redis", str(error))
+        return
+    report.rows.append({"what": "redis", "result": "ok", "detail": f"{version} ({said})"})
+    with connect_redis_impatiently(url) as client:
+        broken = redis_settings.weakened(client)
+        report.weighed("redis settings", broken, redis_settings.forgetful(client))
 
 
 def _schema(engine: Engine) -> str:

@@ -90,6 +90,16 @@ _ROLE_SETTINGS = {
     "DateStyle": "ISO",
 }
 
+_DURABLE = """
+    DO $$ BEGIN
+        IF current_setting('synchronous_commit') <> 'remote_apply' THEN
+            EXECUTE format('ALTER ROLE CURRENT_USER IN DATABASE %I SET synchronous_commit = on',
+                           current_database());
+        END IF;
+    END $$
+"""
+"""Whatever the server says: what is told as committed is written, and no send is forgotten."""
+
 
 def _guard_role(connection: Connection) -> None:
     """Settings that every connection of this role to this database carries."""
@@ -101,6 +111,7 @@ def _guard_role(connection: Connection) -> None:
                 current_database()); END $$"""
             )
         )
+    connection.execute(text(_DURABLE))
 
 
 def _config(migrations: Path, connection: Connection | None = None) -> Config:

@@ -27,7 +27,19 @@ def check_schema(connection: Connection, migrations: Path = MIGRATIONS) -> str:
             f"The database is at revision {found}, and this version needs {known[-1]}. "
             "Run: layby migrate"
         )
+    _check_keys(connection)
     return found
+
+
+def _check_keys(connection: Connection) -> None:
+    """That nothing is pending for who is silenced is a foreign key's work: G3."""
+    role: str = connection.execute(text("SHOW session_replication_role")).scalar_one()
+    if role == "replica":
+        raise SchemaError(
+            "session_replication_role is replica, so that no foreign key is enforced: a message "
+            "could be planned for somebody who is silenced. Take it off the role, the database or "
+            "the server (ALTER ROLE … RESET session_replication_role), then run: layby audit"
+        )
 
 
 def check_newer(connection: Connection, found: str, known: list[str]) -> None:

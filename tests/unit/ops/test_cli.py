@@ -270,15 +270,21 @@ def _leave_unknown(layby: Layby) -> None:
 
 
 def test_check_finds_every_mistake(run: Run) -> None:
-    good = run("check", "--json")
-    assert good.returncode == 0, good.stdout
-    assert {row["what"] for row in json.loads(good.stdout)} == {
+    good = json.loads(run("check", "--json").stdout)
+    # What the tests run on is not durable, and that is said.
+    assert {row["what"] for row in good if row["result"] != "ok"} <= {
+        "database settings",
+        "redis settings",
+    }
+    assert {row["what"] for row in good} == {
         "home",
         "retention",
         "database",
+        "database settings",
         "schema",
         "secret key",
         "redis",
+        "redis settings",
         "http",
         "restore",
         "email",
