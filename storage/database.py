@@ -181,6 +181,11 @@ def is_out_of_time(error: DatabaseError) -> bool:
     return getattr(error.orig, "sqlstate", None) in ("57014", "55P03")
 
 
+def is_statement_timeout(error: DatabaseError) -> bool:
+    """A statement took longer than `statement_timeout`."""
+    return getattr(error.orig, "sqlstate", None) == "57014"
+
+
 def is_lock_timeout(error: DatabaseError) -> bool:
     """A lock was not had within `lock_timeout`."""
     return getattr(error.orig, "sqlstate", None) == "55P03"

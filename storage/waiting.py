@@ -39,18 +39,27 @@ class Waiting(NamedTuple):
     """None: there is no such account."""
 
 
+ONE_COMMAND = 0
+"""No more than the oldest command."""
+
 MOST = 200
 """What is read at once of what waits. One more command of each customer is two more statements
 under the locks, and whoever pauses something waits for them, and with him all others."""
 
 
-def read_waiting(connection: Connection, account: str, customers: Sequence[str]) -> Waiting:
+def read_waiting(
+    connection: Connection, account: str, customers: Sequence[str], most: int | None = None
+) -> Waiting:
     """What waits first for these customers, whose locks are held since an earlier statement.
 
-    Not what is paused. Where there is more than MOST, the oldest commands, each of them whole: so
-    nobody's commands overtake one another, and who asks for all or none has all.
+    Not what is paused. Where there is more than `most` (else MOST), the oldest commands, each of
+    them whole: so nobody's commands overtake one another, and who asks for all or none has all.
     """
-    asked = {"account": account, "customers": list(customers), "most": MOST}
+    asked = {
+        "account": account,
+        "customers": list(customers),
+        "most": MOST if most is None else most,
+    }
     rows = _READ.rows(connection, asked)
     commands: dict[int, Command] = {}
     targets, states = [], {}

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from databases import Database, Databases
 from harness import Layby
 from warm import WarmLayby
 
+from config.logs import exception_in_words
 from config.settings import read_settings
 from ops.installation import open_servers
 from ops.servers import Servers
@@ -93,3 +95,17 @@ def layby(engine: Engine, tmp_path: Path) -> Iterator[Layby]:
     """An account with customers' commands, deliveries and a clock, driven by the test."""
     with Layby(engine, tmp_path / "outbox") as driven:
         yield driven
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Without the locals that structlog shows unless told otherwise, which take it seconds."""
+    structlog.configure(
+        processors=[
+            structlog.processors.ExceptionRenderer(exception_in_words),
+            structlog.processors.JSONRenderer(),
+        ],
+        cache_logger_on_first_use=False,
+    )
+    yield
+    structlog.reset_defaults()

@@ -59,12 +59,12 @@ from storage.database import (
 from storage.journal import Entry
 from storage.lines import Line, finish, write_lines
 from storage.silence import Moved
-from storage.waiting import Target, read_waiting
+from storage.waiting import ONE_COMMAND, Target, read_waiting
 from workers import consent, erasing, facts, profiles, schedules, setup, versions
 from workers.holds import release_some
 from workers.replanning import replan_some
 from workers.resolving import resolve
-from workers.setting_aside import cannot_apply, is_passing
+from workers.setting_aside import OVERLONG, cannot_apply, is_overtime, is_passing
 from workers.work import Work
 
 log = structlog.get_logger()
@@ -129,16 +129,19 @@ def _see_to_plans(engine: Engine, account: str) -> bool:
 
 def apply_set_up(engine: Engine, account: str, seq: int) -> bool:
     """Apply a set-up command, if it still waits; True: a test clock travelled."""
+    work = (engine.url, account, seq)
     try:
-        return transact(engine, partial(setup.apply, account=account, seq=seq))
+        travelled = transact(engine, partial(setup.apply, account=account, seq=seq))
     except Exception as error:
-        if is_passing(error):
+        if is_passing(error) and not OVERLONG.failed(work, error):
             raise
         log.exception("cannot_apply", account=account, seq=seq)
         problem = cannot_apply(f"account {account}", error)
         state = CommandState.QUARANTINED
         transact(engine, lambda c: unapplied.finish_setup(c, account, seq, state, problem))
-        return False
+        travelled = False
+    OVERLONG.done(work)
+    return travelled
 
 
 def apply_to(
@@ -146,30 +149,62 @@ def apply_to(
 ) -> None:
     """Apply all that waits for these customers; what can't be applied is set aside alone.
 
-    `together`: commands that ask for all or none, whose customers are all among these.
+    `together`: commands that ask for all or none, whose customers are all among these. Whose
+    commands took too long before come last, so that nobody waits for them.
     """
+    slow = {name: OVERLONG.attempts((engine.url, account, name)) for name in names}
+    quick = [name for name in names if not slow[name]]
+    if together or len(quick) == len(names):
+        _apply_all(engine, account, names, together)
+        return
+    if quick:
+        _apply_all(engine, account, quick, together)
+    for name in sorted(set(names) - set(quick), key=slow.__getitem__):
+        _apply_one_command(engine, account, name)
+
+
+def _apply_all(engine: Engine, account: str, names: list[str], together: frozenset[int]) -> None:
     try:
         transact(engine, partial(_apply, account_id=account, names=names, together=together))
     except (OvertakenError, customers.AppearedError):
-        apply_to(engine, account, names, together)
+        _apply_all(engine, account, names, together)
     except TogetherError as due:
         seqs = together | due.seqs
-        apply_to(engine, account, _all_of(engine, account, seqs, names), seqs)
+        _apply_all(engine, account, _all_of(engine, account, seqs, names), seqs)
     except Exception as error:
-        if is_passing(error):
+        if is_passing(error) and not is_overtime(error):
             raise
         if together:
-            log.exception("cannot_apply", account=account, seqs=sorted(together))
-            problem = cannot_apply(f"{len(names)} customers together", error)
-            transact(engine, lambda c: _set_aside_together(c, account, together, problem))
-            apply_to(engine, account, names)
+            _set_aside_together(engine, account, names, together, error)
         elif len(names) > 1:
             for name in names:
-                apply_to(engine, account, [name])
+                _apply_all(engine, account, [name], together)
         else:
-            log.exception("cannot_apply", account=account, customer=names[0])
-            problem = cannot_apply(f"customer {names[0]}", error)
-            transact(engine, lambda c: unapplied.set_aside(c, account, names[0], problem))
+            _apply_one_command(engine, account, names[0])
+
+
+def _apply_one_command(engine: Engine, account: str, name: str) -> None:
+    """Apply a customer's first command alone: behind it may be the one that can't be applied."""
+    work = (engine.url, account, name)
+    try:
+        transact(engine, partial(_apply, account_id=account, names=[name], most=ONE_COMMAND))
+    except (OvertakenError, customers.AppearedError):
+        _apply_one_command(engine, account, name)
+    except TogetherError as due:
+        _apply_all(engine, account, _all_of(engine, account, due.seqs, [name]), due.seqs)
+    except Exception as error:
+        if is_passing(error) and not OVERLONG.failed(work, error):
+            raise
+        log.exception("cannot_apply", account=account, customer=name)
+        problem = cannot_apply(f"customer {name}", error)
+        transact(engine, partial(_set_aside, account=account, name=name, problem=problem))
+    OVERLONG.done(work)
+
+
+def _set_aside(connection: Connection, account: str, name: str, problem: str) -> None:
+    # Under its locks: what is too long only because somebody holds them waits here, too.
+    customers.lock(connection, account, [name])
+    unapplied.set_aside(connection, account, name, problem)
 
 
 def _all_of(engine: Engine, account: str, seqs: frozenset[int], names: list[str]) -> list[str]:
@@ -180,19 +215,36 @@ def _all_of(engine: Engine, account: str, seqs: frozenset[int], names: list[str]
 
 
 def _set_aside_together(
-    connection: Connection, account: str, seqs: frozenset[int], problem: str
+    engine: Engine, account: str, names: list[str], together: frozenset[int], error: Exception
 ) -> None:
-    for seq in sorted(seqs):
+    work = (engine.url, account, together)
+    if is_passing(error) and not OVERLONG.failed(work, error):
+        raise error
+    log.error("cannot_apply", account=account, seqs=sorted(together), exc_info=error)
+    problem = cannot_apply(f"{len(names)} customers together", error)
+    transact(engine, partial(_refuse_all, account=account, together=together, problem=problem))
+    OVERLONG.done(work)
+    apply_to(engine, account, names)
+
+
+def _refuse_all(
+    connection: Connection, account: str, together: frozenset[int], problem: str
+) -> None:
+    for seq in sorted(together):
         names = bulk.members(connection, account, [seq])
         lines = [Line(name, seq, "refused", unapplied.CANNOT_APPLY, problem) for name in names]
         write_lines(connection, account, lines)
 
 
 def _apply(
-    connection: Connection, account_id: str, names: list[str], together: frozenset[int]
+    connection: Connection,
+    account_id: str,
+    names: list[str],
+    together: frozenset[int] = frozenset(),
+    most: int | None = None,
 ) -> None:
     slots = customers.lock(connection, account_id, names)
-    waiting, states, known = read_waiting(connection, account_id, names)
+    waiting, states, known = read_waiting(connection, account_id, names, most)
     if not waiting:
         return
     customers.check_held(states.values(), slots)

@@ -25,7 +25,7 @@ from storage.bulk import Chunk, Unresolved
 from storage.database import Connection, Engine, transact
 from storage.lines import Line, write_lines
 from workers import recipients
-from workers.setting_aside import cannot_apply, is_passing
+from workers.setting_aside import OVERLONG, cannot_apply, is_passing
 
 log = structlog.get_logger()
 
@@ -44,15 +44,18 @@ def resolve_some(engine: Engine, account: str, seq: int) -> bool:
 
     Alone: whoever comes behind it is resolved and applied.
     """
+    work = (engine.url, account, seq)
     try:
-        return transact(engine, partial(_resolve_some, account=account, seq=seq))
+        more = transact(engine, partial(_resolve_some, account=account, seq=seq))
     except Exception as error:
-        if is_passing(error):
+        if is_passing(error) and not OVERLONG.failed(work, error):
             raise
         log.exception("cannot_resolve", account=account, seq=seq)
         problem = cannot_apply("many customers", error, "bulk")
         transact(engine, lambda c: unapplied.set_aside_unresolved(c, account, seq, problem))
-        return False
+        more = False
+    OVERLONG.done(work)
+    return more
 
 
 def _resolve_some(connection: Connection, account: str, seq: int) -> bool:

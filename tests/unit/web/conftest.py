@@ -5,10 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import redis
-import structlog
 from web_door import Door
 
-from config.logs import exception_in_words
 from ops.servers import Servers
 from storage.database import Engine
 
@@ -28,17 +26,3 @@ def admin(door: Door) -> Iterator[httpx.Client]:
     """A client with an admin's token of account acme."""
     with door.client(door.token()) as client:
         yield client
-
-
-@pytest.fixture(autouse=True)
-def plain_logs() -> Iterator[None]:
-    """Without the locals that structlog shows unless told otherwise, which take it seconds."""
-    structlog.configure(
-        processors=[
-            structlog.processors.ExceptionRenderer(exception_in_words),
-            structlog.processors.JSONRenderer(),
-        ],
-        cache_logger_on_first_use=False,
-    )
-    yield
-    structlog.reset_defaults()
