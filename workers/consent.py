@@ -25,10 +25,11 @@ from domain.consent_words import (
     unknown_schedule,
 )
 from domain.customer import CustomerState
+from domain.journey import SILENCING_WORDS
 from domain.refusal import Refusal
 from domain.schedule import Schedule
 from domain.suppression import Aim, Suppression, SuppressionKind
-from storage import definitions, enrolments, forbidden, silence, suppressions
+from storage import definitions, enrolments, forbidden, order, silence, suppressions
 from storage.accounts import Account
 from storage.database import Connection
 from storage.enrolments import Enrolment
@@ -255,7 +256,7 @@ def lift_by(work: Work, command: LiftingWord, target: Target, here: list[Custome
         standing = found.get(state.customer, [])
         known = {*standing, *(one for one in beside if one.customer == state.customer)}
         mine = [one for one in known if lifts(command, one) and one.target.aim is not Aim.DOMAIN]
-        if any(one.order_at > target.order_at for one in mine):
+        if is_superseded(work.connection, command, target.seq, target.order_at, mine):
             refusal = superseded(command, state.customer)
             work.refused(target.seq, state, refusal, superseded=True)
         elif not mine and command.recipient is None:
@@ -265,6 +266,21 @@ def lift_by(work: Work, command: LiftingWord, target: Target, here: list[Custome
             lifted += mine
             work.applied(target.seq, state, event(command), **said(command))
     suppressions.lift(work.connection, work.account.account, lifted)
+
+
+def is_superseded(
+    connection: Connection,
+    command: LiftingWord,
+    seq: int,
+    order_at: datetime,
+    standing: Iterable[Standing],
+) -> bool:
+    """Whether what it would lift was said by a command that was issued later."""
+    if all(one.order_at <= order_at for one in standing):
+        return False
+    return command.issued_at is not None or order.silenced_since(
+        connection, command.account, seq, order_at, SILENCING_WORDS
+    )
 
 
 def lifts(command: LiftingWord, one: Standing) -> bool:

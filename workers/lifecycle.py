@@ -49,7 +49,7 @@ from domain.journey import (
     wrong_place,
 )
 from domain.refusal import Refusal, unknown_account
-from storage import bulk, customers, filters, silence, unapplied
+from storage import bulk, customers, filters, order, silence, unapplied
 from storage.database import (
     Connection,
     Engine,
@@ -341,11 +341,7 @@ def _admitted(
             work.erased[state.customer] = erasing.ALL
         if not allowed(command.kind, state.place, redacted=state.redacted):
             work.refused(target.seq, state, _at_row(target, _not_here(command, state)))
-        elif (
-            command.kind in ENDS_SILENCE - OF_CONSENT
-            and state.silenced_at is not None
-            and state.silenced_at > target.order_at
-        ):
+        elif command.kind in ENDS_SILENCE - OF_CONSENT and _is_superseded(work, target, state):
             work.refused(target.seq, state, _superseded(command, state), superseded=True)
         elif fitting is not None and state.customer not in fitting:
             asked = command.customers.conditions  # type: ignore[union-attr] # it is a filter's
@@ -353,6 +349,20 @@ def _admitted(
             work.refused(target.seq, state, refusal)
         else:
             yield state
+
+
+def _is_superseded(work: Work, target: Target, state: CustomerState) -> bool:
+    """Whether its customer was silenced by a command that was issued later."""
+    if state.silenced_at is None or state.silenced_at <= target.order_at:
+        return False
+    return target.command.issued_at is not None or order.customer_silenced_since(
+        work.connection,
+        work.account.account,
+        state.customer,
+        target.seq,
+        target.order_at,
+        SILENCING - OF_CONSENT,
+    )
 
 
 def _fitting(work: Work, targets: list[Target]) -> set[str] | None:

@@ -62,7 +62,7 @@ def _say(
     assert isinstance(command, LiftingWord), "it is one or the other"
     found = suppressions.find(connection, account.account, [Reach(RECORDED, (target,))])
     mine = [one for one in found.get(RECORDED, ()) if consent.lifts(command, one)]
-    if any(one.order_at > it.order_at for one in mine):
+    if consent.is_superseded(connection, command, it.seq, it.order_at, mine):
         return superseded(command, None)
     suppressions.lift(connection, account.account, mine)
     return None
