@@ -14,7 +14,7 @@ from domain.message import Channel
 from ops.installation import home_of, open_servers, secret_key
 from ops.screen import Json, screen
 from ops.servers import Servers, ServersError
-from storage import server_settings
+from storage import clock, server_settings
 from storage.database import (
     DatabaseTooOldError,
     DatabaseUnreachableError,
@@ -132,6 +132,9 @@ def _check_database_settings(report: _Report, engine: Engine) -> None:
     with engine.connect() as connection:
         broken = server_settings.weakened(connection)
         report.weighed("database settings", broken, server_settings.hurried(connection))
+        until = clock.distrusted_until(connection)
+        waits = [] if until is None else [f"Retention waits: {clock.distrusted(until)}."]
+        report.weighed("clock", [], waits)
 
 
 def _check_redis(report: _Report, url: str, said: str) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import structlog
 
 from config.machine_time import Deadline
-from storage import retention
+from storage import clock, retention
 from storage.database import (
     Connection,
     DatabaseError,
@@ -27,6 +27,7 @@ TURN_SECONDS = 4.0
 """How long one tick prunes; less than its lease, so that one scheduler at a time does it."""
 
 _WALK_AGAIN_SECONDS = 3600.0
+_TELL_AGAIN_SECONDS = 3600.0
 
 
 Prune = Callable[[Connection, datetime, datetime, int], Pruned]
@@ -49,9 +50,15 @@ class Pruning:
         self._places: dict[str, Place] = {}
         self._walked: dict[str, Deadline] = {}
         """Partitions that were walked to their end, and until when they are left alone."""
+        self._told = Deadline(0.0)
 
     def prune(self) -> int:
-        """Prune for a turn; returns how many commands, tokens, entries and enrolments went."""
+        """Prune for a turn; returns how many commands, tokens, entries and enrolments went.
+
+        Nothing, where the database's clock has leapt ahead: by it all is old.
+        """
+        if self._distrusts_the_clock():
+            return 0
         turn = Deadline.after(TURN_SECONDS)
         gone = self._batches(self._keep.commands, retention.prune_commands, BATCH, turn)
         gone += self._batches(self._keep.commands, retention.prune_tokens, BATCH, turn)
@@ -60,6 +67,14 @@ class Pruning:
         if gone:
             log.info("pruned", rows=gone)
         return gone
+
+    def _distrusts_the_clock(self) -> bool:
+        with self._engine.begin() as connection:
+            until = clock.look(connection)
+        if until is not None and self._told.passed:
+            self._told = Deadline.after(_TELL_AGAIN_SECONDS)
+            log.error("retention_waits", reason=clock.distrusted(until))
+        return until is not None
 
     def _batches(self, keep: timedelta | None, prune: Prune, limit: int, turn: Deadline) -> int:
         gone, batch = 0, 1

@@ -675,6 +675,7 @@ switches = Table(
 )
 
 # One scheduler at a time does each tick; any number may run.
+# Who does which tick; and when the clock was looked at, by which a tick prunes (storage/clock.py).
 leases = Table(
     "leases",
     metadata,

@@ -9,6 +9,7 @@ from concurrency.interleave import Interleaving, planted
 from concurrency.parts import answer, start, started
 from harness import Layby
 from plans import listen, nodes_of, rows_read
+from sqlalchemy import text
 
 from domain.message import Answer
 from scheduler.pruning import Pruning
@@ -59,6 +60,37 @@ def kept(layby: Layby) -> list[str]:
 
 def test_nothing_is_pruned_that_is_kept_for_ever(old: Layby) -> None:
     assert Pruning(old.engine, Keep()).prune() == 0
+
+
+def look_again_after(layby: Layby, time: timedelta) -> None:
+    """As if the clock had shown so much less when it was looked at last."""
+    with layby.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE leases SET until = until - CAST(:time AS interval)"), {"time": time}
+        )
+
+
+def test_nothing_is_pruned_by_a_clock_that_has_leapt_ahead(people: Layby) -> None:
+    """By it all is old, and what is pruned is gone when it is set right."""
+    assert Pruning(people.engine, ALL).prune() == 0
+    grow_old(people)
+    look_again_after(people, timedelta(days=100))
+    pruning = Pruning(people.engine, ALL)
+    assert pruning.prune() == pruning.prune() == 0
+    look_again_after(people, -timedelta(days=100))
+    assert pruning.prune() > 0, "it was set right"
+
+
+def test_clock_that_goes_on_after_a_leap_is_trusted_a_week_later(people: Layby) -> None:
+    """No scheduler ran for months: then nothing was wrong with it."""
+    assert Pruning(people.engine, ALL).prune() == 0
+    grow_old(people)
+    look_again_after(people, timedelta(days=100))
+    pruning = Pruning(people.engine, ALL)
+    for _ in range(8):
+        assert pruning.prune() == 0
+        look_again_after(people, timedelta(hours=23))
+    assert pruning.prune() > 0
 
 
 def test_token_is_forgotten_once_it_has_been_over_for_as_long_as_commands_are_kept(

@@ -279,6 +279,7 @@ def test_check_finds_every_mistake(run: Run) -> None:
     assert {row["what"] for row in good} == {
         "home",
         "retention",
+        "clock",
         "database",
         "database settings",
         "schema",
