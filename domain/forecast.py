@@ -5,7 +5,7 @@ next. Nothing else happens meanwhile: see ASSUMES.
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from heapq import heappop, heappush
 from typing import NamedTuple
@@ -152,8 +152,7 @@ class _Ahead:
             moved = 0
             if not run.started.anchor_moved:
                 moved = shift_of(run.step, run.started.planned_at, at, run.zone)
-            messaged = run._replace(messaged_at=at, messaged_for=run.started.planned_at)
-            self._go_on(messaged, self._now, moved)
+            self._go_on(_sent(run, at, run.started.planned_at, moved), self._now, moved)
         elif run.next is not None:
             self._wait(run, self._now, ())
 
@@ -205,8 +204,8 @@ class _Ahead:
             case _:
                 self._note(run, Outlook.SENT, at, put_off=put_off)
                 self._going += (Recent(at, planned.channel.value, run.reference),)
-                sent = run._replace(messaged_at=at, messaged_for=planned.planned_at)
-                self._go_on(sent, at, shift_of(run.step, planned.planned_at, at, run.zone))
+                moved = shift_of(run.step, planned.planned_at, at, run.zone)
+                self._go_on(_sent(run, at, planned.planned_at, moved), at, moved)
 
     def _go_on(self, run: Run, now: datetime, moved: int) -> None:
         """To the send that follows, which counts from what this one moved by `moved` seconds."""
@@ -254,6 +253,11 @@ class _Ahead:
                 run.next.fallback if run.next is not None else None,
             )
         )
+
+
+def _sent(run: Run, at: datetime, planned_at: datetime, moved: int) -> Run:
+    """With its last message; one that moves all that follows is planned for when it went."""
+    return run._replace(messaged_at=at, messaged_for=planned_at + timedelta(seconds=moved))
 
 
 def _one_more(before: tuple[PutOff, ...], latest: PutOff) -> tuple[PutOff, ...]:

@@ -16,8 +16,7 @@ from domain.opening import moment
 
 _DAY = timedelta(days=1)
 _AFTER_MIDNIGHT = timedelta(hours=1)
-_DAY_AND_NIGHT = timedelta(hours=27)
-"""Moments so far apart are on different days, whatever a zone does to its clock, and that hour."""
+"""As late as a message may be to be yesterday's still."""
 
 TOGETHER = timedelta(minutes=10)
 """Steps that a schedule puts closer than this are meant to come together, late or not."""
@@ -83,18 +82,18 @@ def apart(facts: Facts) -> Defer | None:
 
     Those planned for different days of the customer's go out on different days, at the time of day
     that they were planned for; others keep half of what lies between them by the plan, unless that
-    is minutes.
+    is minutes. A last message that was hardly late itself keeps nothing back.
     """
     last, planned = facts.messaged_at, facts.messaged_for
-    if last is None or planned is None:
+    if last is None or planned is None or not facts.rules.apart:
         return None
-    since, between = facts.now - last, facts.due_at - planned
-    if since >= _DAY_AND_NIGHT or 4 * since >= 3 * between or between < TOGETHER:
+    late, between = last - planned, facts.due_at - planned
+    if 4 * late <= between or between < TOGETHER:
         return None  # as far apart as planned, or nearly; or meant to come together
-    if not facts.rules.apart:
-        return None
     if _day(facts.due_at, facts) == _day(planned, facts):
         until = last + between / 2
+    elif late <= _AFTER_MIDNIGHT or _day(facts.now, facts) > _day(last, facts):
+        return None
     else:
         until = _next_day(last, facts)
     if until <= facts.now:
@@ -103,12 +102,8 @@ def apart(facts: Facts) -> Defer | None:
 
 
 def _next_day(last: datetime, facts: Facts) -> datetime:
-    # What was planned for the last hour of a day may come a little after it.
-    day = _day(last - _AFTER_MIDNIGHT, facts) + _DAY
-    if _day(facts.now, facts) >= day:
-        return facts.now
     planned = facts.due_at.astimezone(facts.zone).time()
-    return moment(datetime.combine(day, planned), facts.zone)
+    return moment(datetime.combine(_day(last, facts) + _DAY, planned), facts.zone)
 
 
 def _day(at: datetime, facts: Facts) -> date:

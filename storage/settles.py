@@ -209,8 +209,11 @@ _SETTLE = Often(
             end_reason = CASE WHEN next_channel IS NULL THEN 'completed' END,
             messaged_at = CASE WHEN state IN ('sent', 'unknown') THEN business_at
                                ELSE e.messaged_at END,
-            messaged_for = CASE WHEN state IN ('sent', 'unknown') THEN planned_at
-                                ELSE e.messaged_for END
+            messaged_for = CASE WHEN state NOT IN ('sent', 'unknown') THEN e.messaged_for
+                                WHEN over.anchor_moved THEN planned_at
+                                -- What moves all that follows is planned for when it went.
+                                ELSE planned_at + make_interval(
+                                    secs => over.shift - e.shift_seconds) END
         FROM over
         WHERE e.ctid = over.tid AND over.state <> 'pending' AND over.live AND e.step = over.step
         RETURNING e.enrolment, e.slot, e.customer, e.step, e.held, next_channel, next_at, moved

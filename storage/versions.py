@@ -100,14 +100,15 @@ def begin_runs(
 ) -> dict[int, int]:
     """Enrol older runs, which have ended, in a version: {older enrolment: newer enrolment}.
 
-    Each under its slot, held as it was, with its reference, anchor and values.
+    Each under its slot, held as it was, with its reference, anchor, values and last message.
     """
     rows = connection.execute(
         text(
             """
             WITH begun AS (
                 SELECT e.customer, b.slot, e.schedule, e.reference, e.anchor_date, e.anchor_at,
-                       e."values", b.step, b.held, e.shift_seconds, e.enrolment AS older
+                       e."values", b.step, b.held, e.shift_seconds, e.messaged_at,
+                       e.messaged_for, e.enrolment AS older
                 FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
                                 unnest(CAST(:slots AS bigint[])),
                                 unnest(CAST(:steps AS int[])),
@@ -117,9 +118,9 @@ def begin_runs(
             ), enrolled AS (
                 INSERT INTO enrolments (account, customer, slot, schedule, version, reference,
                                         anchor_date, anchor_at, "values", step, held,
-                                        shift_seconds)
+                                        shift_seconds, messaged_at, messaged_for)
                 SELECT :account, customer, slot, schedule, :version, reference, anchor_date,
-                       anchor_at, "values", step, held, shift_seconds
+                       anchor_at, "values", step, held, shift_seconds, messaged_at, messaged_for
                 FROM begun ORDER BY older
                 RETURNING enrolment, slot, reference
             )

@@ -213,6 +213,12 @@ def test_deferral_is_one_moment_that_all_the_rules_allow() -> None:
         ("05T19:00", "2026-01-05T09:30", "2026-01-06T09:30", "06T09:30", "06T09:30"),
         # Sent just after midnight, for the day before.
         ("05T00:01", "2026-01-04T23:59", "2026-01-05T23:59", "05T23:59", "05T23:59"),
+        # The same outage ends half an hour after midnight.
+        ("05T00:30", "2025-12-28T09:30", "2025-12-29T09:30", "05T00:31", "06T09:30"),
+        # Some are held, and come in the evening of a day on which another one went.
+        ("05T02:00", "2026-01-03T09:30", "2026-01-04T09:30", "05T20:30", "06T09:30"),
+        # An hour across midnight, and late by half of it: that was yesterday's.
+        ("05T00:10", "2026-01-04T23:30", "2026-01-05T00:30", "05T00:30", "05T00:30"),
         # Planned for one day, six hours apart: half of that.
         ("05T15:00", "2026-01-04T08:00", "2026-01-04T14:00", "05T15:30", "05T18:00"),
         ("05T15:00", "2026-01-04T08:00", "2026-01-04T14:00", "05T18:00", "05T18:00"),

@@ -6,9 +6,11 @@ from random import Random
 from typing import Any
 
 import pytest
+from concurrency.parts import answer, start, started
 from harness import Layby
 
 from domain.forecast import Outlook
+from domain.message import Answer
 from storage.accounts import read_account
 from storage.travels import next_moment
 from workers.forecasting import Ahead, Wanted, forecast
@@ -238,3 +240,20 @@ def was_put_off(layby: Layby) -> list[Any]:
             "FROM deferrals d JOIN enrolments e USING (account, enrolment)"
         )
     )
+
+
+def test_what_a_late_step_moves_is_foreseen_when_it_comes(layby: Layby) -> None:
+    """By hours: no day lies between them, and none is waited for."""
+    step = {"channel": "email", "template": "hello", "late_after": "PT1H", "when_late": "reanchor"}
+    steps = [{"offset": f"PT{hours}H", **step} for hours in (0, 8, 10)]
+    layby.set_up(schedule={"anchor": "assigned_at", "steps": steps})
+    layby.on_schedule("ann")
+    layby.travel(timedelta(hours=30))
+    at_first = told(foreseen(layby))
+    start(layby.engine, layby.account)
+    assert [line[2:] for line in told(foreseen(layby))] == [line[2:] for line in at_first[1:]]
+    answer(layby.engine, started(layby.engine, layby.account), Answer.ACCEPTED)
+    travel(layby, timedelta(days=2))
+    assert [(line[2], line[5]) for line in happened(layby)] == [
+        (line[2], line[5]) for line in at_first
+    ]

@@ -361,6 +361,30 @@ def test_after_a_switch_is_resumed_each_day_has_one_message(layby: Layby) -> Non
     assert sent_by_day(layby) == [1] * 10
 
 
+def test_newer_version_keeps_apart_from_what_the_older_one_sent(layby: Layby) -> None:
+    layby.set_up(schedule=schedule(*TEN_DAYS, when_late="send"))
+    layby.on_schedule("ann")
+    layby.travel(10 * DAY)
+    layby.deliver()
+    newer = schedule(*TEN_DAYS, when_late="send") | {"holds": []}
+    layby.must("put_schedule", schedule="dunning", definition=newer)
+    layby.must("move_to_version", customers=["ann"], schedule="dunning")
+    live(layby, 1)
+    assert sent_by_day(layby) == [1]
+
+
+def test_what_follows_a_step_that_moved_it_comes_when_that_says(layby: Layby) -> None:
+    """Thirty hours late; eight hours later comes the next one, which is late for nobody."""
+    moving = schedule("PT0S", "PT8H", late_after="PT1H", when_late="reanchor")
+    layby.set_up(schedule=moving)
+    layby.on_schedule("ann")
+    layby.travel(30 * HOUR)
+    layby.deliver()
+    layby.travel(8 * HOUR)
+    layby.deliver()
+    assert sent_by_day(layby) == [2]
+
+
 def test_reactivated_customer_starts_anew_and_is_not_caught_up_with(layby: Layby) -> None:
     layby.set_up(schedule=schedule(*TEN_DAYS, when_late="send"))
     layby.on_schedule("ann")
