@@ -674,8 +674,8 @@ switches = Table(
     ),
 )
 
-# One scheduler at a time does each tick; any number may run.
-# Who does which tick; and when the clock was looked at, by which a tick prunes (storage/clock.py).
+# One scheduler at a time does each tick; any number may run. Here is, too, when the clock by which
+# one prunes was looked at last (storage/clock.py).
 leases = Table(
     "leases",
     metadata,

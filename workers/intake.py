@@ -11,6 +11,7 @@ claim them at once: a customer's commands never overtake one another.
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import redis
 import structlog
@@ -95,22 +96,26 @@ class Intake:
     def read_once(self) -> int:
         """Wait a moment for entries, and take in those there are; returns how many."""
         # What is taken in is deleted, so whatever is in the stream is for us.
-        if not self._client.xread({STREAM: "0-0"}, count=1, block=_BLOCK_MILLISECONDS):
+        there: Any = self._client.xread({STREAM: "0-0"}, count=1, block=_BLOCK_MILLISECONDS)
+        if not there:
             return 0
+        oldest = there[0][1][0][0]
         try:
-            entries, accepted = self._transact(_accept)
+            entries, accepted = self._transact(_accept, oldest)
         except DatabaseError:
             # One entry spoils the batch: each on its own, and the culprit is set aside.
-            entries, accepted = self._transact(_accept_or_set_aside)
+            entries, accepted = self._transact(_accept_or_set_aside, oldest)
         ring_for(self._bell, accepted)
         if entries:
             self._acknowledge([entry_id for entry_id, _ in entries])
         return len(entries)
 
-    def _transact(self, accept: Accept) -> tuple[list[Entry], list[Accepted | None]]:
+    def _transact(self, accept: Accept, oldest: bytes) -> tuple[list[Entry], list[Accepted | None]]:
         def take_in(connection: Connection) -> tuple[list[Entry], list[Accepted | None]]:
             inbox.lock_intake(connection)
             entries = self._read()
+            if self._passed_over(oldest, entries):
+                entries = self._read_anew()
             return entries, [accept(connection, fields) for _, fields in entries]
 
         return transact(
@@ -130,6 +135,21 @@ class Intake:
     def _ask(self) -> list[Entry]:
         read = self._reading(keys=[STREAM], args=(GROUP, self._reader, _READ_AT_MOST, _READ_BYTES))
         return [(entry, dict(zip(texts[::2], texts[1::2], strict=True))) for entry, texts in read]
+
+    def _passed_over(self, oldest: bytes, entries: list[Entry]) -> bool:
+        """Whether the group takes an entry for done that is there: it is for us all the same.
+
+        A consumer was removed with what it had read, or a group made that begins behind it.
+        """
+        if any(entry_id == oldest for entry_id, _ in entries):
+            return False
+        return bool(self._client.xrange(STREAM, oldest, oldest))
+
+    def _read_anew(self) -> list[Entry]:
+        """From the beginning, in order: what comes twice is accepted once."""
+        log.warning("stream_read_anew", reason="its consumer group had passed entries over")
+        self._client.xgroup_destroy(STREAM, GROUP)
+        return self._read()
 
     def _acknowledge(self, ids: list[bytes]) -> None:
         with self._client.pipeline(transaction=True) as pipeline:

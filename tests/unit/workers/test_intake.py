@@ -97,6 +97,31 @@ def test_entries_deleted_since_they_were_read_are_passed(
     assert "".join(states(layby)) == "456"
 
 
+def test_what_a_removed_consumer_had_read_is_taken_in_and_in_order(
+    layby: Layby, redis_client: redis.Redis, intake: Intake
+) -> None:
+    """To its group it is delivered, and left with nobody."""
+    redis_client.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+    publish(redis_client, id="1", kind="pause", customers=["ann"])
+    redis_client.xreadgroup(GROUP, "gone", {STREAM: ">"})
+    redis_client.xgroup_delconsumer(STREAM, GROUP, "gone")
+    publish(redis_client, id="2", kind="resume", customers=["ann"])
+    redis_client.xreadgroup(GROUP, "dead", {STREAM: ">"})
+    publish(redis_client, id="3", kind="pause", customers=["ann"])
+    assert intake.read_once() == 3
+    assert list(states(layby)) == ["1", "2", "3"]
+    assert redis_client.xlen(STREAM) == 0
+
+
+def test_what_was_published_before_a_group_that_begins_behind_it_is_taken_in(
+    layby: Layby, redis_client: redis.Redis, intake: Intake
+) -> None:
+    publish(redis_client, id="1", kind="pause", customers=["ann"])
+    redis_client.xgroup_create(STREAM, GROUP, id="$")
+    assert intake.read_once() == 1
+    assert list(states(layby)) == ["1"]
+
+
 def test_what_comes_twice_is_accepted_once(
     layby: Layby, redis_client: redis.Redis, intake: Intake
 ) -> None:
