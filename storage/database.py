@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from sqlalchemy import (
     Connection,
     Engine,
+    ExceptionContext,
     create_engine,
     event,
     make_url,
@@ -40,7 +41,7 @@ class DatabaseTooOldError(Exception):
 
 
 class DatabaseUnreachableError(Exception):
-    """No connection; the message names the server and says what to do."""
+    """No connection that can be worked with; the message names the server and says what to do."""
 
 
 def connect(url: str, *, connections: int = 10) -> Engine:
@@ -64,7 +65,14 @@ def connect(url: str, *, connections: int = 10) -> Engine:
     )
     event.listen(engine, "connect", _let_plans_be_kept)
     event.listen(engine, "connect", _read_json_fast)
+    event.listen(engine, "handle_error", _leave_what_is_read_only)
     return engine
+
+
+def _leave_what_is_read_only(context: ExceptionContext) -> None:
+    """A standby, or a primary that has become one: the next connection may be to another server."""
+    if getattr(context.original_exception, "sqlstate", None) == "25006":
+        context.is_disconnect = True
 
 
 def _let_plans_be_kept(driver: psycopg.Connection, _: object) -> None:
@@ -106,16 +114,17 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def check_reachable(engine: Engine) -> str:
     """The server's version; raises DatabaseUnreachableError, DatabaseTooOldError."""
+    where = engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
     try:
         with engine.connect() as connection:
-            version, number = connection.execute(
+            version, number, read_only = connection.execute(
                 text(
                     "SELECT current_setting('server_version'), "
-                    "CAST(current_setting('server_version_num') AS int)"
+                    "CAST(current_setting('server_version_num') AS int), "
+                    "CAST(current_setting('transaction_read_only') AS boolean)"
                 )
             ).one()
     except OperationalError as error:
-        where = engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
         raise DatabaseUnreachableError(
             f"Cannot reach PostgreSQL at {where}: {first_line(error)}. Start it, or correct "
             "LAYBY_DATABASE_URL; unset, Layby starts a private one."
@@ -124,6 +133,12 @@ def check_reachable(engine: Engine) -> str:
         raise DatabaseTooOldError(
             f"PostgreSQL {version} is too old: Layby needs {OLDEST} or newer. Upgrade the server, "
             "or name another one in LAYBY_DATABASE_URL; unset, Layby starts a private one."
+        )
+    if read_only:
+        raise DatabaseUnreachableError(
+            f"PostgreSQL at {where} may only be read: it is a standby, or "
+            "default_transaction_read_only is on. Name the primary in LAYBY_DATABASE_URL, or turn "
+            "that off."
         )
     return str(version)
 

@@ -23,7 +23,14 @@ from scheduler.pruning import Pruning
 from scheduler.ticks import make_partitions
 from storage import partitions as partitions_
 from storage.accounts import database_now
-from storage.database import DatabaseError, Engine, connect
+from storage.database import (
+    DatabaseError,
+    DatabaseUnreachableError,
+    Engine,
+    check_reachable,
+    connect,
+    transact,
+)
 from storage.migrate import migrate
 from storage.retention import Keep
 from storage.schema import SchemaError
@@ -203,6 +210,31 @@ def test_what_the_stream_brings_is_not_set_aside_because_the_disk_is_full(
             until(lambda: "53100" in errors, "a full disk is met")
         assert reading_.result() == 1
     assert states(layby) == {"p": "accepted"}
+
+
+def test_connection_to_what_may_only_be_read_is_given_up(layby: Layby, database: Database) -> None:
+    """A name that still leads to the old primary when it is asked for, and to the new one later."""
+    layby.set_up()
+    engine = connect(database.url, connections=1)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SET default_transaction_read_only = on")
+    renamed = transact(
+        engine,
+        lambda connection: connection.execute(text("UPDATE accounts SET name = 'Acme & Co'")),
+        patience_seconds=1,
+    )
+    engine.dispose()
+    assert renamed.rowcount == 1
+
+
+def test_server_that_may_only_be_read_is_told_at_the_start(
+    layby: Layby, database: Database
+) -> None:
+    with (
+        set_for_all(layby, database, "default_transaction_read_only = on") as engine,
+        pytest.raises(DatabaseUnreachableError, match="it is a standby"),
+    ):
+        check_reachable(engine)
 
 
 def of_a_coming_month(people: Layby, months: int) -> None:
