@@ -63,16 +63,25 @@ _CONSTRAINTS = f"""
     WHERE c.oid IS NULL OR pg_get_constraintdef(c.oid) <> k.wanted
        OR EXISTS (SELECT 1 FROM pg_trigger g
                   WHERE g.tgconstraint = c.oid AND g.tgenabled NOT IN ('O', 'A'))
+    UNION ALL
+    SELECT NULL, NULL, format('table %s: %s', relname,
+                              CASE relpersistence WHEN 'u' THEN 'a crash of the server empties it'
+                              ELSE 'row security hides rows of it, from this audit too' END)
+    FROM pg_class
+    WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relkind IN ('r', 'p')
+      AND (relpersistence = 'u' OR row_security_active(oid))
 """
 
 SCHEMA = (
     Check(
         "G3",
         "constraint_gone",
-        "Are the constraints that make silence certain there, as they were made, and enforced?",
+        "Are the constraints that make silence certain there, as they were made, and enforced, and "
+        "is every row kept and seen?",
         CONSTRAINTS,
         _CONSTRAINTS,
-        "Stop delivery. Put the constraint back as in storage/tables.py, or the triggers on again; "
-        "then audit anew: what was written meanwhile was not checked.",
+        "Stop delivery. Put the constraint back as in storage/tables.py, the triggers on again, or "
+        "the table as `layby check` says; then audit anew: what was written meanwhile was not "
+        "checked.",
     ),
 )

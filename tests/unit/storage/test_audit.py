@@ -40,6 +40,12 @@ def test_foreign_key_with_its_triggers_off_is_found(layby: Layby) -> None:
     }
 
 
+def test_table_that_a_crash_empties_is_found(layby: Layby) -> None:
+    execute(layby, "ALTER TABLE pending SET UNLOGGED")
+    (result,) = (result for result in audit(layby) if result.found)
+    assert result.violations[0].detail == "table pending: a crash of the server empties it"
+
+
 def test_leak_that_a_later_move_lists_as_open_is_still_found(layby: Layby) -> None:
     """Only the move that ended the schedule says what began before it."""
     layby.set_up()
