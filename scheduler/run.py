@@ -1,5 +1,6 @@
 """The scheduler process: APScheduler as a ticker, and a database lease before each tick."""
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -8,9 +9,10 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.machine_time import machine_seconds
+from config.outage import Outage
 from scheduler.pruning import Pruning
 from scheduler.ticks import Watch, make_partitions, ring, sweep
-from storage.database import DatabaseError, Engine, first_line
+from storage.database import DatabaseError, Engine, first_line, is_lost
 from storage.leases import hold_lease, release_leases
 from storage.retention import Keep
 from workers.broker import Bell
@@ -50,8 +52,10 @@ class Ticker:
     def __init__(self, engine: Engine, bell: Bell, holder: str, fence: Fence, keep: Keep) -> None:
         self._engine = engine
         self._holder = holder
+        self._database = Outage("database")
         self._renewed: dict[str, float] = {}
         watch, pruning = Watch(), Pruning(engine, keep)
+        logging.getLogger("apscheduler.scheduler").addFilter(_says_what_matters)
         self._scheduler = Metronome(
             timezone="UTC",
             executors={"default": ThreadPoolExecutor(4)},
@@ -85,11 +89,15 @@ class Ticker:
             try:
                 if not leased or self._is_ours(name):
                     tick()
+                self._database.over()
             except DatabaseError as error:
-                log.warning("tick_failed", tick=name, reason=first_line(error))
+                if is_lost(error):
+                    self._database.away(first_line(error))
+                else:
+                    log.warning("tick_failed", tick=name, reason=first_line(error))
 
         self._scheduler.add_job(
-            once, "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC)
+            once, "interval", seconds=seconds, id=name, name=name, next_run_time=datetime.now(UTC)
         )
 
     def _is_ours(self, name: str) -> bool:
@@ -102,3 +110,8 @@ class Ticker:
                 return False
         self._renewed[name] = began
         return True
+
+
+def _says_what_matters(record: logging.LogRecord) -> bool:
+    # A tick that takes longer than until the next one: those are one then, as is meant.
+    return "maximum number of running instances" not in record.getMessage()

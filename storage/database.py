@@ -30,6 +30,8 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 _PAUSES_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+_TELL_EVERY = 30
+"""Attempts: once a minute, while the server is away."""
 
 
 OLDEST = 15
@@ -166,7 +168,8 @@ def transact(
             again = attempt < len(_PAUSES_SECONDS) if is_conflict(error) else is_lost(error)
             if not again or (is_lost(error) and (time.monotonic() >= give_up_at or give_up())):
                 raise
-            log.warning("transaction_again", reason=first_line(error))
+            if attempt % _TELL_EVERY == 0:
+                log.warning("transaction_again", reason=first_line(error), attempt=attempt + 1)
             time.sleep(_PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS) - 1)])
     raise AssertionError("unreachable")
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 from anyio import CapacityLimiter, to_thread
 
+from config.outage import Outage
 from storage import outcomes
 from storage.database import DatabaseError, Engine, PoolExhaustedError
 from storage.outcomes import Name, Outcome, Reached
@@ -71,6 +72,7 @@ class Waiters:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._database = Outage("database")
         self._open: set[_Waiter] = set()
         self._poller: asyncio.Task[None] | None = None
         self._closed = False
@@ -114,8 +116,9 @@ class Waiters:
                 pause = POLL_SECONDS
                 try:
                     await self._look()
+                    self._database.over()
                 except (DatabaseError, PoolExhaustedError) as error:
-                    log.warning("waiting_without_database", reason=type(error).__name__)
+                    self._database.away(type(error).__name__)
                     pause = _AWAY_SECONDS
                 await asyncio.sleep(pause)
         finally:

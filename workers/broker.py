@@ -113,7 +113,7 @@ def check_redis(url: str) -> str:
 def make_broker(client: redis.Redis) -> WokenBroker:
     """A broker with nothing but the bookkeeping: no retries, no time limits, no pipelines."""
     middleware: list[Middleware] = [Retries(max_retries=0)]
-    broker = WokenBroker(  # type: ignore[no-untyped-call] # dramatiq's own is untyped
+    broker = WokenBroker(
         client=client, namespace="layby", middleware=middleware, dead_message_ttl=60_000
     )
     for queue in (LIFECYCLE, BULK, "email", "sms"):

@@ -9,12 +9,15 @@ from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from functools import partial
+from typing import Any
 
 import redis
 from dramatiq import Message
 from dramatiq.broker import MessageProxy
 from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.errors import ConnectionClosed
+
+from config.outage import Outage
 
 _WAIT_SECONDS = 0.25
 """How long without a token until it looks all the same: one may be lost with its taker."""
@@ -36,9 +39,14 @@ class WokenConsumer(_RedisConsumer):
 
     def __next__(self) -> MessageProxy | None:
         self._done.clear()
-        message: MessageProxy | None = super().__next__()  # type: ignore[no-untyped-call] # see above
-        if message is None:
-            self._wait()
+        try:
+            message: MessageProxy | None = super().__next__()  # type: ignore[no-untyped-call] # see above
+            if message is None:
+                self._wait()
+        except ConnectionClosed as error:
+            self.broker.redis.away(str(error))
+            raise
+        self.broker.redis.over()
         return message
 
     def ack(self, message: MessageProxy) -> None:
@@ -61,6 +69,10 @@ class WokenConsumer(_RedisConsumer):
 
 class WokenBroker(RedisBroker):
     """dramatiq over Redis, with consumers that are woken."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)  # type: ignore[no-untyped-call] # dramatiq's own is untyped
+        self.redis = Outage("redis")
 
     @property
     def consumer_class(self) -> type[WokenConsumer]:

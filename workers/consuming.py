@@ -33,6 +33,8 @@ def consuming(
     ]
     for worker in workers:
         worker.start()
+        for consumer in worker.consumers.values():
+            consumer.logger.addFilter(_says_what_matters)
     try:
         yield
     finally:
@@ -41,5 +43,10 @@ def consuming(
 
 
 def _says_what_matters(record: logging.LogRecord) -> bool:
-    # Each worker has one, for the queues that are declared later: here there are none.
-    return "middleware of the same type twice" not in record.getMessage()
+    said = record.getMessage()
+    # Each worker has one, for the queues that are declared later: here there are none. And what a
+    # Redis that is away means, its consumers tell (workers/consumer.py): it is not "critical".
+    return not (
+        "middleware of the same type twice" in said
+        or "Consumer encountered a connection error" in said
+    )

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from config.machine_time import Deadline
+from config.outage import Outage
 from storage import fence
 from storage.database import Connection, DatabaseError, Engine, first_line
 
@@ -50,6 +51,8 @@ class Fence:
             socket_connect_timeout=1,
             retry=Retry(NoBackoff(), 0),
         )
+        self._redis = Outage("redis")
+        self._database = Outage("database")
         self._key: str | None = None
         self._again = Deadline(0.0)
         self._reason: str | None = None
@@ -67,8 +70,9 @@ class Fence:
             self._again = Deadline.after(LOOK_SECONDS)
             try:
                 self._reason = self.look()
+                self._database.over()
             except DatabaseError as error:
-                log.warning("fence_not_read", reason=first_line(error))
+                self._database.away(first_line(error))
             if self._reason is not None:
                 log.error("fenced", reason=str(FencedError(self._reason)))
         return self._reason is not None
@@ -76,7 +80,7 @@ class Fence:
     def look(self) -> str | None:
         """Why no send may start; noticed once, it holds for everyone."""
         # In this order: the database is never behind what was read from Redis before.
-        remembered = self._remembered()
+        remembered = self._remembered() or self.seen
         with self._engine.begin() as connection:
             found = fence.read_fence(connection)
             reason = found.held or self._sign(found, remembered)
@@ -88,10 +92,8 @@ class Fence:
 
     def beat(self) -> None:
         """Begin the next epoch, and let everyone know; not without knowing the last one."""
-        try:
-            remembered = self._remembered(strict=True)
-        except redis.RedisError as error:
-            log.warning("epoch_unknown", reason=str(error))
+        remembered = self._remembered()
+        if remembered is None:
             return
         with self._engine.begin() as connection:
             epoch = fence.beat(connection, remembered)
@@ -100,7 +102,7 @@ class Fence:
 
     def lift(self, connection: Connection) -> int:
         """Let sends start on this database from the commit on; the caller has seen to it."""
-        return fence.lift(connection, self._remembered())
+        return fence.lift(connection, self._remembered() or self.seen)
 
     def lifted(self, epoch: int) -> None:
         """Say so, once it is committed."""
@@ -112,14 +114,14 @@ class Fence:
             return EXCHANGED
         return BEHIND if found.epoch < remembered else None
 
-    def _remembered(self, *, strict: bool = False) -> int:
+    def _remembered(self) -> int | None:
+        """The highest epoch that this process or Redis knows of; None: Redis does not answer."""
         try:
             kept: Any = self._client.get(self._name())
         except redis.RedisError as error:
-            if strict:
-                raise
-            log.warning("epoch_not_read", reason=str(error))
-            kept = None
+            self._redis.away(str(error))
+            return None
+        self._redis.over()
         return max(self.seen, int(kept or 0))
 
     def _remember(self, epoch: int) -> None:
@@ -127,7 +129,7 @@ class Fence:
         try:
             self._client.eval(_RAISE, 1, self._name(), epoch)
         except redis.RedisError as error:
-            log.warning("epoch_not_remembered", reason=str(error))
+            self._redis.away(str(error))
 
     def _name(self) -> str:
         if self._key is None:

@@ -16,6 +16,7 @@ from typing import Any
 import redis
 import structlog
 
+from config.outage import Outage
 from domain.commands import BULK_FROM, UnreadableCommandError, read_command
 from storage import inbox
 from storage.database import Connection, DatabaseError, Engine, first_line, is_lost, transact
@@ -82,15 +83,17 @@ class Intake:
     def run(self, stopping: Callable[[], bool]) -> None:
         """Read until told to stop; a server that is away is waited for."""
         self._stopping = stopping
+        stream = Outage("redis")
         while not stopping():
             try:
                 self.read_once()
+                stream.over()
             except DatabaseError as error:
                 # Nothing was acknowledged: it is there for the next reader.
                 if not stopping() or not is_lost(error):
                     raise
             except redis.RedisError as error:
-                log.warning("redis_away", reason=str(error))
+                stream.away(str(error))
                 time.sleep(1.0)
 
     def read_once(self) -> int:

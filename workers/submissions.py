@@ -9,8 +9,7 @@ import re
 import time
 from collections.abc import Callable
 
-import structlog
-
+from config.outage import Outage
 from domain.commands import MAX_BYTES
 from storage import inbox, submissions
 from storage.database import Connection, DatabaseError, Engine, first_line, transact
@@ -18,8 +17,6 @@ from storage.inbox import Accepted
 from workers.broker import Bell
 from workers.intake import accept_or_set_aside, accept_raw
 from workers.sending import ring_for
-
-log = structlog.get_logger()
 
 DOOR = "sql"
 _TAKE_AT_MOST = 200
@@ -40,12 +37,15 @@ class Submissions:
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Take in until told to stop; a database that is away is waited for."""
+        database = Outage("database")
         while not stopping():
             try:
-                if not self.take_once():
+                taken = self.take_once()
+                database.over()
+                if not taken:
                     time.sleep(_LOOK_EVERY_SECONDS)
             except DatabaseError as error:
-                log.warning("database_away", reason=first_line(error))
+                database.away(first_line(error))
                 time.sleep(1.0)
 
     def take_once(self) -> int:
