@@ -36,15 +36,22 @@ def up(
             screen.note(_ways_in(settings, installation.servers))
             screen.note(f"Layby is up, and answers at {url}. Ctrl-C ends it; the data stays.")
             while not stopping.wait(_LOOK_SECONDS):
-                for said in installation.servers.start_what_ended():
-                    screen.note(f"{said} had ended, and is started again.")
+                see_to(installation.servers)
         finally:
             screen.note("Finishing what is open …")
             family.stop()
 
 
 _LOOK_SECONDS = 1.0
-"""How often it is looked whether a server of ours still runs."""
+"""How often it is looked whether the servers still run."""
+
+
+def see_to(servers: Servers) -> None:
+    """Start again what has ended by itself, and what ended with another `up` that ran it."""
+    for said in servers.start_what_ended():
+        screen.note(f"{said} had ended, and is started again.")
+    for said in servers.take_over():
+        screen.note(f"{said} had ended with the process that ran it, and is run here from now on.")
 
 
 def _ways_in(settings: Settings, servers: Servers) -> str:

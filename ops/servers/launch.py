@@ -58,17 +58,30 @@ class Servers:
     said: str
     owned: bool
     _undo: ExitStack = field(default_factory=ExitStack, repr=False)
-    running: tuple[Running, ...] = ()
+    _running: list[Running] = field(default_factory=list)
+    _others: "Others | None" = None
 
     def start_what_ended(self) -> list[str]:
         """Start again what this process started and has ended by itself; returns what that was.
 
         Killed for want of memory, say: its data is there. Raises ServersError.
         """
-        ended = [one for one in self.running if one.child.ended]
+        ended = [one for one in self._running if one.child.ended]
         for one in ended:
             one.start_again()
         return [one.binary.said for one in ended]
+
+    def take_over(self) -> list[str]:
+        """Start here what another process ran that has ended; returns what that is.
+
+        Of several that are attached one does it, and the others go on with that. Raises
+        ServersError.
+        """
+        if self._others is None:
+            return []
+        started = self._others.start_what_is_free(self._undo)
+        self._running.extend(started)
+        return [one.binary.said for one in started]
 
     def stop(self) -> None:
         """End what this process started, keeping its data; the servers of others stay."""
@@ -79,6 +92,24 @@ class Servers:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+@dataclass
+class Others:
+    """Servers of a home that other processes run."""
+
+    home: Home
+    source: str
+    servers: list[Postgres | Redis]
+
+    def start_what_is_free(self, undo: ExitStack) -> list[Running]:
+        """Start those whose owners, and the servers that these ran, are gone."""
+        locks = {one: lock for one in self.servers if (lock := _own(self.home, one, undo))}
+        if not locks:
+            return []
+        self.servers = [one for one in self.servers if one not in locks]
+        undo.callback(_remove_if_empty, self.home.sockets)
+        return _start(locks, self.source, undo)
 
 
 def private_servers(
@@ -104,10 +135,10 @@ def private_servers(
             postgres, redis = Postgres(place, durable), Redis(place, durable)
             wanted: list[Postgres | Redis] = [] if database_url else [postgres]
             wanted += [] if redis_url else [redis]
-            running = _launch(place, wanted, source, said, undo)
+            running, others = _launch(place, wanted, source, said, undo)
             urls = (database_url or postgres.url, redis_url or redis.url)
             told, owned = "\n".join(said.values()), bool(running)
-            return Servers(*urls, told, owned, undo.pop_all(), tuple(running))
+            return Servers(*urls, told, owned, undo.pop_all(), running, others)
     except OSError as error:
         raise ServersError(
             f"Cannot keep the private servers' data in {home}: {error}. Set LAYBY_HOME to a folder "
@@ -117,14 +148,27 @@ def private_servers(
 
 def _launch(
     home: Home, wanted: list[Postgres | Redis], source: str, said: dict[str, str], undo: ExitStack
-) -> list[Running]:
+) -> tuple[list[Running], Others]:
     """Start what has no owner yet, side by side; leave in `said` what each is."""
     locks: dict[Postgres | Redis, Lock] = {}
-    for server in wanted:
-        if lock := _own_or_attach(home, server, undo):
-            locks[server] = lock
-        else:
-            said[server.name] = note_of(_lock_file(home, server))
+    others = Others(home, source, [])
+    try:
+        for server in wanted:
+            if lock := _own_or_attach(home, server, undo):
+                locks[server] = lock
+            else:
+                others.servers.append(server)
+                said[server.name] = note_of(_lock_file(home, server))
+    finally:
+        # At the end before any lock is released: who takes it next makes the folder anew.
+        if locks:
+            undo.callback(_remove_if_empty, home.sockets)
+    running = _start(locks, source, undo)
+    said |= {one.server.name: one.binary.said for one in running}
+    return running, others
+
+
+def _start(locks: dict[Postgres | Redis, Lock], source: str, undo: ExitStack) -> list[Running]:
     # Every program is found before any is run: no data is made for want of the other.
     binaries = {server: server.find(source) for server in locks}
     running: list[Running] = []
@@ -135,19 +179,24 @@ def _launch(
         undo.callback(running[-1].stop)
     for one in running:
         _wait_until_ready(one.server, one.child)
-        said[one.server.name] = one.binary.said
         one.lock.note(one.binary.said)
     return running
+
+
+def _own(home: Home, server: Postgres | Redis, undo: ExitStack) -> Lock | None:
+    """The server's lock, if neither a process nor the server that it ran has it."""
+    lock = take(_lock_file(home, server))
+    if lock:
+        undo.callback(lock.release)
+        home.claim(home.sockets)
+    return lock
 
 
 def _own_or_attach(home: Home, server: Postgres | Redis, undo: ExitStack) -> Lock | None:
     """The server's lock; or None once the server answers that the lock's holder has started."""
     deadline = Deadline.after(_ATTACH_SECONDS)
     while True:
-        if lock := take(_lock_file(home, server)):
-            undo.callback(lock.release)
-            undo.callback(_remove_if_empty, home.sockets)
-            home.claim(home.sockets)
+        if lock := _own(home, server, undo):
             return lock
         home.claim(home.sockets)
         if server.answers():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +21,7 @@ from patience import until
 
 from ops.servers import private_servers
 from ops.servers.lock import take
+from ops.up import see_to
 
 ROOT = Path(__file__).parents[3]
 AS_ROOT = os.geteuid() == 0
@@ -217,6 +219,41 @@ def test_of_two_processes_at_once_one_owns_and_the_other_attaches(home: Path) ->
         assert answers(told)
         assert owner.end() == 0
         assert all(gone(pid) for pid in pids)
+
+
+def test_servers_of_another_process_that_has_ended_are_taken_over(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By one of those that attached, at the same sockets; what one `up` began, another goes on."""
+    with ExitStack() as attached:
+        with Process(home) as owner:
+            told = owner.told()
+            with psycopg.connect(told["database_url"]) as connection:
+                connection.execute("CREATE TABLE kept ()")
+            first, second = (
+                attached.enter_context(private_servers(home, source="wheels", durable=False))
+                for _ in range(2)
+            )
+            assert (first.take_over(), second.take_over()) == ([], [])
+            assert owner.end() == 0
+        told_by_up: list[str] = []
+
+        def taken_over() -> bool:
+            see_to(first)
+            told_by_up.append(capsys.readouterr().err)
+            return "".join(told_by_up).count("had ended with the process that ran it") == 2
+
+        until(taken_over, "both are taken over")
+        assert second.take_over() == []
+        assert answers(told)
+        with psycopg.connect(told["database_url"]) as connection:
+            assert connection.execute("SELECT to_regclass('kept')::text").fetchone() == ("kept",)
+        pids = server_pids(home, told)
+        second.stop()
+        assert answers(told), "they are the first one's"
+        first.stop()
+        assert all(gone(pid) for pid in pids)
+    assert not Path(told["redis_url"].removeprefix("unix://")).parent.exists(), "no litter"
 
 
 def test_plain_user_runs_the_servers_itself(home: Path) -> None:
