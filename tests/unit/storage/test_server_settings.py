@@ -4,7 +4,7 @@ import pytest
 from databases import Database
 from sqlalchemy import Connection
 
-from storage.database import Engine, connect
+from storage.database import Engine
 from storage.migrate import migrate
 from storage.schema import SchemaError, check_schema
 from storage.server_settings import hurried, weakened
@@ -69,14 +69,19 @@ def test_time_limit_of_seconds_is_told_and_one_of_minutes_is_not(engine: Engine)
         assert hurried(connection) == []
 
 
-def test_commits_are_written_whatever_the_server_says(engine: Engine, database: Database) -> None:
+@pytest.mark.parametrize(("given", "kept"), [("off", "on"), ("remote_apply", "remote_apply")])
+def test_commits_are_written_whatever_the_server_says(
+    engine: Engine, database: Database, given: str, kept: str
+) -> None:
+    """Who asks for more than that keeps it."""
     with engine.begin() as connection:
-        connection.exec_driver_sql(f"ALTER DATABASE {database.name} SET synchronous_commit = off")
+        statement = f"ALTER DATABASE {database.name} SET synchronous_commit = {given}"
+        connection.exec_driver_sql(statement)
+    engine.dispose()
     migrate(engine)
-    after = connect(database.url)
-    with after.connect() as connection:
-        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == "on"
-    after.dispose()
+    engine.dispose()
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW synchronous_commit").scalar_one() == kept
 
 
 def test_nothing_starts_where_foreign_keys_are_off(engine: Engine) -> None:
