@@ -54,6 +54,14 @@ class Payment(_Fact):
     """None: the invoice's."""
     paid_at: Moment | None = None
 
+    @model_validator(mode="after")
+    def _is_of_something(self) -> Self:
+        if self.amount is not None and not Decimal(self.amount) and self.full is not True:
+            raise ValueError(
+                'is of nothing: give what was paid, or "full": true if nothing is owed any more'
+            )
+        return self
+
 
 class Promise(_Fact):
     """The customer will pay by the end of a day. Another one for the same replaces it."""
@@ -121,7 +129,7 @@ class Debt(NamedTuple):
     currency: str | None = None
     due_date: date | None = None
     paid: Decimal = Decimal(0)
-    """The sum of the amounts that payments gave."""
+    """The sum of the amounts that payments gave, but for those in another currency."""
     said_full: bool = False
     """A payment said so, or gave no amount."""
 
@@ -131,14 +139,6 @@ class Debt(NamedTuple):
         return self.invoiced and (
             self.said_full or (self.amount is not None and self.paid >= self.amount)
         )
-
-    def with_invoice(self, invoice: Invoice) -> "Debt":
-        """The same after another fact of the invoice; what it leaves out stays."""
-        given = self if invoice.amount is None else self._of(invoice.amount, invoice.currency)
-        return given._replace(invoiced=True, due_date=invoice.due_date or self.due_date)
-
-    def _of(self, amount: str, currency: str | None) -> "Debt":
-        return self._replace(amount=Decimal(amount), currency=currency)
 
 
 def is_in_full(payment: Payment, debt: Debt) -> bool:

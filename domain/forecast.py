@@ -151,7 +151,7 @@ class _Ahead:
             self._note(run, Outlook.IN_PROGRESS, at, channel=run.started.channel)
             moved = 0
             if not run.started.anchor_moved:
-                moved = shift_of(run.step, run.started.planned_at, at, run.zone)
+                moved = _moved_by(run, run.started.planned_at, at)
             self._go_on(_sent(run, at, run.started.planned_at, moved), self._now, moved)
         elif run.next is not None:
             self._wait(run, self._now, ())
@@ -204,7 +204,7 @@ class _Ahead:
             case _:
                 self._note(run, Outlook.SENT, at, put_off=put_off)
                 self._going += (Recent(at, planned.channel.value, run.reference),)
-                moved = shift_of(run.step, planned.planned_at, at, run.zone)
+                moved = _moved_by(run, planned.planned_at, at)
                 self._go_on(_sent(run, at, planned.planned_at, moved), at, moved)
 
     def _go_on(self, run: Run, now: datetime, moved: int) -> None:
@@ -253,6 +253,10 @@ class _Ahead:
                 run.next.fallback if run.next is not None else None,
             )
         )
+
+
+def _moved_by(run: Run, planned_at: datetime, at: datetime) -> int:
+    return shift_of(run.step, planned_at, at, run.zone, run.shift_seconds)
 
 
 def _sent(run: Run, at: datetime, planned_at: datetime, moved: int) -> Run:

@@ -96,7 +96,7 @@ def in_time(facts: Facts) -> Skip | None:
     One that re-anchors is sent, and what follows it is planned from then (`planning.shift_of`).
     """
     late = facts.now - facts.due_at
-    if facts.step.when_late is Late.SKIP and late > facts.step.late_after:
+    if facts.step.when_late is Late.SKIP and facts.step.is_late(late):
         return Skip(
             "in_time", f"{_spoken(late)} late, where {_spoken(facts.step.late_after)} is allowed"
         )

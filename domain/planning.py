@@ -135,17 +135,26 @@ def shifted(anchor: Anchor, shift_seconds: int) -> Anchor:
     return anchor + timedelta(seconds=shift_seconds) if shift_seconds else anchor
 
 
-def shift_of(step: Step, planned_at: datetime, now: datetime, zone: ZoneInfo) -> int:
+MOST_SHIFT = int(timedelta(days=24_000).total_seconds())
+"""As far as late steps move a run, in seconds: a due date of 1926 was meant to be another one, and
+the database keeps no more."""
+
+
+def shift_of(
+    step: Step, planned_at: datetime, now: datetime, zone: ZoneInfo, shift_seconds: int
+) -> int:
     """By how much a step that is sent now moves the ones after it, in seconds; 0: it is in time.
 
     Whole days of the customer's for a step with a time of day: the others keep theirs.
+    `shift_seconds`: what late steps before it have moved it by.
     """
     if not step.reanchors(now - planned_at):
         return 0
-    if step.at is None:
-        return -((planned_at - now) // timedelta(seconds=1))
-    days = now.astimezone(zone).date() - planned_at.astimezone(zone).date()
-    return int(days.total_seconds())
+    late = -((planned_at - now) // timedelta(seconds=1))
+    if step.at is not None:
+        days = now.astimezone(zone).date() - planned_at.astimezone(zone).date()
+        late = int(days.total_seconds())
+    return min(late, MOST_SHIFT - shift_seconds)
 
 
 def zone_of(customer: str | None, schedule: Schedule, account: str) -> ZoneInfo:

@@ -1,15 +1,20 @@
 """A schedule that goes on: which of its steps come again, how often, for how long."""
 
+from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from domain.times import Interval, Period, interval
+from domain.times import MONTHS_OF_A_YEAR, Interval, Period, interval
 
 MOST_SENDS = 2_000
 """As many sends one run through a schedule comes to at most: more is a slip of the pen."""
+
+FURTHEST_YEARS = 1_000
+"""Between two rounds: beyond the year 9999 there are no dates."""
+A_YEAR = timedelta(days=366)
 
 
 class Repeated(StrEnum):
@@ -45,6 +50,12 @@ class Repeat(BaseModel):
             raise ValueError(
                 "has months in one of `every` and `until` and days in the other: write both in "
                 "months (or years), or both in days (or weeks, or hours)"
+            )
+        months, span = self.interval
+        if months > FURTHEST_YEARS * MONTHS_OF_A_YEAR or span > FURTHEST_YEARS * A_YEAR:
+            raise ValueError(
+                f"comes again every {self.every}, and a thousand years is the limit: "
+                "repeat sooner, or not at all"
             )
         if self.rounds == 0:
             raise ValueError("never comes again: `until` is shorter than `every`")

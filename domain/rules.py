@@ -5,7 +5,14 @@ from datetime import time, timedelta
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from domain.caps import Cap
 from domain.hours import Hours, window
@@ -20,6 +27,12 @@ class NoSendHours(BaseModel):
 
     begin: time = Field(alias="from")
     until: time
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _midnight_ends_a_day(cls, until: object) -> object:
+        # As a window says it.
+        return "00:00" if until in ("24:00", "24:00:00") else until
 
     @model_validator(mode="after")
     def _leaves_some_hours(self) -> Self:

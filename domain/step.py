@@ -23,6 +23,9 @@ TEN_YEARS = timedelta(days=3653)
 """The furthest that a step lies from its anchor: what is further is a slip of the pen."""
 
 BUSINESS_DAYS_AT_MOST = 1_000
+LATE_FROM = timedelta(minutes=1)
+"""What starts within it is in time: between being due and being started lie a tick and a queue."""
+
 _FAR = 100 * TEN_YEARS
 
 StepName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
@@ -114,9 +117,13 @@ class Step(BaseModel):
         """When it is, as it is written."""
         return self.offset, self.business_days, self.at
 
-    def reanchors(self, late: timedelta) -> bool:
+    def is_late(self, by: timedelta) -> bool:
+        """Whether so much is later than it allows."""
+        return by > self.late_after and by >= LATE_FROM
+
+    def reanchors(self, by: timedelta) -> bool:
         """Whether, so late, it moves the steps after it."""
-        return self.when_late is Late.REANCHOR and late > self.late_after
+        return self.when_late is Late.REANCHOR and self.is_late(by)
 
     @property
     def bounds(self) -> tuple[timedelta, timedelta]:

@@ -3,8 +3,10 @@
 What is done is not done again, and nothing is left out without saying so.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -47,9 +49,9 @@ def landing(older: Schedule, newer: Schedule, run: Run) -> Landing:
     """Where a run through the older version goes on.
 
     A step is known again by its name; if it has none on one side, by when it is (offset or business
-    days, hour) and its channel; and with a repeat by its round too. The run goes on behind the last
-    of its steps that the newer version has. If the last thing done has no counterpart there, then
-    also behind all that would have come by then.
+    days, hour) and its channel, the first such as the first; and with a repeat by its round too.
+    The run goes on behind the last of its steps that the newer version has. If the last thing done
+    has no counterpart there, then also behind all that would have come by then.
     """
     known = [_found(older, cursor, newer) for cursor in range(run.cursor)]
     done = {found: cursor for cursor, found in enumerate(known) if found is not None}
@@ -67,7 +69,7 @@ def _found(older: Schedule, cursor: int, newer: Schedule) -> int | None:
     by_name = None if step.name is None else steps.get((round_, step.name))
     if by_name is not None:
         return by_name
-    found = steps.get((round_, *step.moment, step.channel))
+    found = steps.get((round_, *_moments_of(older)[number]))
     if found is None or None not in (step.name, newer.step_at(found).name):
         return None  # two names are two steps, even at one moment
     return found
@@ -75,15 +77,27 @@ def _found(older: Schedule, cursor: int, newer: Schedule) -> int | None:
 
 @lru_cache(maxsize=64)
 def _steps_of(schedule: Schedule) -> dict[tuple[object, ...], int]:
-    """Cursors by round and name, and by round, moment and channel."""
+    """Cursors by round and name, and by round and what tells a step without one."""
     steps: dict[tuple[object, ...], int] = {}
     for cursor in range(schedule.length):
         round_, number = schedule.turn(cursor)
         step = schedule.steps[number]
-        steps[round_, *step.moment, step.channel] = cursor
+        steps[round_, *_moments_of(schedule)[number]] = cursor
         if step.name is not None:
             steps[round_, step.name] = cursor
     return steps
+
+
+@lru_cache(maxsize=64)
+def _moments_of(schedule: Schedule) -> list[tuple[object, ...]]:
+    """Of each step: its moment, its channel, and how many such steps come before it."""
+    seen: Counter[tuple[object, ...]] = Counter()
+    told: list[tuple[object, ...]] = []
+    for step in schedule.steps:
+        by = (*step.moment, step.channel)
+        told.append((*by, seen[by]))
+        seen[by] += 1
+    return told
 
 
 def _behind(older: Schedule, newer: Schedule, run: Run, cursor: int) -> int:
@@ -95,6 +109,14 @@ def _behind(older: Schedule, newer: Schedule, run: Run, cursor: int) -> int:
 
 def _due(schedule: Schedule, cursor: int, anchor: Anchor, by: PlannedBy) -> datetime:
     return due_at(schedule, cursor, anchor, by.zone, by.calendar)
+
+
+class Stays(StrEnum):
+    """Why a customer's runs stay on the older version, all of them."""
+
+    IN_PROGRESS = "in_progress"
+    OTHER_ANCHOR = "other_anchor"
+    NO_CONSENT = "no_consent"
 
 
 class Diff(NamedTuple):
@@ -109,9 +131,12 @@ class Diff(NamedTuple):
     ended: int = 0
     """Runs of which the newer version has nothing left."""
     in_progress: int = 0
-    """Runs with a send in a worker's hands: they stay, and are moved by asking again."""
+    """Runs that stay, since a send of the customer's is in a worker's hands: to be moved by asking
+    again."""
     other_anchor: int = 0
-    """Runs that count from what the newer version does not: they stay."""
+    """Runs that stay, since one of the customer's counts from what the newer version does not."""
+    no_consent: int = 0
+    """Runs that stay, since nothing of the newer version may be sent to the customer."""
 
     @property
     def in_words(self) -> str:
@@ -133,6 +158,9 @@ class Diff(NamedTuple):
         if self.other_anchor:
             stays = _number(self.other_anchor, "stays", "stay")
             said.append(f"{stays}, counting from another anchor")
+        if self.no_consent:
+            stays = _number(self.no_consent, "stays", "stay")
+            said.append(f"{stays}, of customers to whom nothing of it may be sent")
         return "; ".join(said)
 
 
@@ -160,14 +188,13 @@ def change(older: Schedule, newer: Schedule, run: Run) -> Change:
     return Change(lands, retimed, ends)
 
 
-def diff_of(changes: Iterable[Change], in_progress: int = 0, other_anchor: int = 0) -> Diff:
-    """The sum of what a move comes to."""
+def diff_of(changes: Iterable[Change], stays: Mapping[Stays, int] | None = None) -> Diff:
+    """The sum of what a move comes to, and how many runs stay."""
     listed = list(changes)
     return Diff(
         moved=sum(one.landing.follows is not None for one in listed),
         retimed=sum(one.retimed for one in listed),
         dropped=sum(one.landing.follows is None for one in listed),
         ended=sum(one.ends for one in listed),
-        in_progress=in_progress,
-        other_anchor=other_anchor,
+        **{why.value: number for why, number in (stays or {}).items()},
     )

@@ -202,14 +202,19 @@ def enrolments_of(
 def reanchor(connection: Connection, account: str, moved: Sequence[Enrolment]) -> None:
     """Let enrolments count from the anchors that they have here.
 
-    Of what is started, it is noted for whoever settles it: its next step is planned by the old one.
+    What was sent last counts as planned from the new one too: what follows keeps apart from it. Of
+    what is started, it is noted for whoever settles it: its next step is planned by the old one.
     """
     connection.execute(
         text(
             """
             WITH moved AS (
                 UPDATE enrolments e SET anchor_date = m.anchor_date, anchor_at = m.anchor_at,
-                                        shift_seconds = m.shift_seconds
+                                        shift_seconds = m.shift_seconds,
+                                        messaged_for = e.messaged_for + make_interval(secs =>
+                    coalesce(CAST(86400 * (m.anchor_date - e.anchor_date) AS double precision),
+                             extract(epoch FROM m.anchor_at - e.anchor_at))
+                    + m.shift_seconds - e.shift_seconds)
                 FROM ROWS FROM (unnest(CAST(:enrolments AS bigint[])),
                                 unnest(CAST(:dates AS date[])),
                                 unnest(CAST(:moments AS timestamptz[])),

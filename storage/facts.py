@@ -59,21 +59,28 @@ def read_debts(
     }
 
 
-# The newest invoice that gives a detail has the last word on it.
+# The newest invoice that gives a detail has the last word on it. What was paid in another currency
+# than that can't be added up with it, whichever of them came first.
 _DEBTS = f"""
-    SELECT customer, bool_or(kind = 'invoice'),
-           {
+    WITH told AS (
+        SELECT fact, customer, kind, data FROM facts
+        WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
+          AND data->>'reference' = :reference AND kind IN ('invoice', 'payment')
+    ), invoices AS (
+        SELECT customer, {
     ", ".join(
         f"(array_agg(data->>'{detail}' ORDER BY fact DESC) "
-        f"FILTER (WHERE kind = 'invoice' AND data ? '{detail}'))[1]"
+        f"FILTER (WHERE data ? '{detail}'))[1] AS {detail}"
         for detail in ("amount", "currency", "due_date")
     )
-},
-           coalesce(sum(CAST(data->>'amount' AS numeric)) FILTER (WHERE kind = 'payment'), 0),
+}
+        FROM told WHERE kind = 'invoice' GROUP BY customer
+    )
+    SELECT customer, bool_or(kind = 'invoice'), i.amount, i.currency, i.due_date,
+           coalesce(sum(CAST(data->>'amount' AS numeric)) FILTER
+                    (WHERE kind = 'payment' AND coalesce(data->>'currency' = i.currency, true)), 0),
            coalesce(bool_or(data->>'full' = 'true' OR NOT data ?| ARRAY['full', 'amount'])
                     FILTER (WHERE kind = 'payment'), false)
-    FROM facts
-    WHERE account = :account AND customer = ANY(CAST(:customers AS text[]))
-      AND data->>'reference' = :reference AND kind IN ('invoice', 'payment')
-    GROUP BY customer
+    FROM told LEFT JOIN invoices i USING (customer)
+    GROUP BY customer, i.amount, i.currency, i.due_date
 """

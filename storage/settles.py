@@ -168,7 +168,8 @@ _DONE = """
 """
 
 # Each LATERAL … OFFSET 0 is one look-up by key: see storage/__init__.py. Where a started row was,
-# another's may be by now, so it is told by its number and token too.
+# another's may be by now, so it is told by its number and token too. What moves all that follows is
+# planned for when it went (messaged_for). No remark in the statement: tests put it on one line.
 _SETTLE = Often(
     f"""
     WITH taken AS (
@@ -211,7 +212,6 @@ _SETTLE = Often(
                                ELSE e.messaged_at END,
             messaged_for = CASE WHEN state NOT IN ('sent', 'unknown') THEN e.messaged_for
                                 WHEN over.anchor_moved THEN planned_at
-                                -- What moves all that follows is planned for when it went.
                                 ELSE planned_at + make_interval(
                                     secs => over.shift - e.shift_seconds) END
         FROM over

@@ -292,13 +292,12 @@ def lifts(command: LiftingWord, one: Standing) -> bool:
 
 
 def closed_to(
-    work: Work, name: str, schedule: Schedule, here: list[CustomerState]
+    connection: Connection, account: str, name: str, schedule: Schedule, customers: Sequence[str]
 ) -> dict[str, Refusal]:
     """Those of these customers to whom no step of a schedule has a way to go."""
-    connection, account = work.connection, work.account.account
     if not suppressions.exist(connection, account):
         return {}
-    reaches = suppressions.read_reach(connection, account, [state.customer for state in here])
+    reaches = suppressions.read_reach(connection, account, customers)
     found = suppressions.find(connection, account, reaches.values())
     return {
         customer: closed(name, customer, against)

@@ -21,10 +21,8 @@ from workers.work import Work
 def invoice(work: Work, seq: int, fact: Invoice, here: list[CustomerState]) -> None:
     """What is owed; a changed due date moves what counts from it, and what is paid already ends."""
     before = read_debts(work, fact.reference, here)
-    after = {
-        state.customer: before.get(state.customer, Debt()).with_invoice(fact) for state in here
-    }
     write(work, seq, fact, here)
+    after = read_debts(work, fact.reference, here)  # its currency says which payments count
     changed = [
         state
         for state in here

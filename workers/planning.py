@@ -58,7 +58,7 @@ def moved_by(connection: Connection, account: Account, course: Course) -> int:
     schedule = read_schedule(connection, account.account, course.schedule, course.version)
     zone = zone_of(course.zone, schedule, account.zone)
     step = schedule.step_at(course.step)
-    return shift_of(step, course.planned_at, course.business_at, zone)
+    return shift_of(step, course.planned_at, course.business_at, zone, course.shift_seconds)
 
 
 def fallback_of(connection: Connection, account: Account, course: Course) -> Channel | None:

@@ -30,7 +30,13 @@ def assign(work: Work, seq: int, command: AssignSchedule, here: list[CustomerSta
     definition = definitions.read_schedule(
         work.connection, work.account.account, command.schedule, version
     )
-    closed = closed_to(work, command.schedule, definition, here)
+    closed = closed_to(
+        work.connection,
+        work.account.account,
+        command.schedule,
+        definition,
+        [state.customer for state in here],
+    )
     enrolled = enrolments.enrol(
         work.connection,
         work.account.account,

@@ -1,6 +1,6 @@
 """Moving runs to the newest version of their schedule, and what that would change."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from domain.commands import MoveToVersion
@@ -8,7 +8,7 @@ from domain.customer import CustomerState
 from domain.planning import calendar_for, zone_of
 from domain.refusal import Refusal
 from domain.schedule import Schedule
-from domain.versions import Change, Diff, PlannedBy, Run, change, diff_of
+from domain.versions import Change, Diff, PlannedBy, Run, Stays, change, diff_of
 from storage import definitions, enrolments, versions
 from storage.accounts import Account, read_account
 from storage.database import Connection
@@ -37,12 +37,21 @@ def diff(
     runs = versions.older_runs(
         connection, account_id, schedule, newest=newest, from_version=from_version
     )
-    free = [run for run in runs if not run.in_progress]
-    moving = [run for run in free if _same_anchor(connection, account, schedule, newest, run)]
+    names = sorted({run.customer for run in runs})
+    shut = _shut(connection, account_id, schedule, newest, names)
+    stays: dict[str, Stays] = dict.fromkeys(shut, Stays.NO_CONSENT)
+    for run in runs:
+        if run.customer not in shut and run.in_progress:
+            stays[run.customer] = Stays.IN_PROGRESS
+        elif not _same_anchor(connection, account, schedule, newest, run):
+            stays.setdefault(run.customer, Stays.OTHER_ANCHOR)
     return diff_of(
-        (_change(connection, account, schedule, newest, run) for run in moving),
-        in_progress=len(runs) - len(free),
-        other_anchor=len(free) - len(moving),
+        (
+            _change(connection, account, schedule, newest, run)
+            for run in runs
+            if run.customer not in stays
+        ),
+        Counter(stays[run.customer] for run in runs if run.customer in stays),
     )
 
 
@@ -87,7 +96,8 @@ def move_to_version(
         ):
             found[run.customer].append(run)
     moving: dict[str, list[Planned]] = {}
-    shut = {} if newest is None else _shut(work, name, newest, here)
+    names = [state.customer for state in here]
+    shut = {} if newest is None else _shut(work.connection, account.account, name, newest, names)
     for state in here:
         refusal = shut.get(state.customer) or _refusal(
             work, command, state, newest, found[state.customer]
@@ -104,10 +114,12 @@ def move_to_version(
         _tell(work, seq, command, newest, here, moving)
 
 
-def _shut(work: Work, name: str, newest: int, here: list[CustomerState]) -> dict[str, Refusal]:
+def _shut(
+    connection: Connection, account: str, name: str, newest: int, customers: list[str]
+) -> dict[str, Refusal]:
     """Those to whom no step of the newest version has a way to go."""
-    schedule = definitions.read_schedule(work.connection, work.account.account, name, newest)
-    return closed_to(work, name, schedule, here)
+    schedule = definitions.read_schedule(connection, account, name, newest)
+    return closed_to(connection, account, name, schedule, customers)
 
 
 def _tell(

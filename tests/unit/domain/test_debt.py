@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from domain.anchors import after_part_payment
-from domain.facts import Debt, Invoice, Payment, Promise, is_in_full, is_other_currency
+from domain.facts import Debt, Payment, Promise, is_in_full, is_other_currency
 from domain.journey import Status
 from domain.marks import Mark, status_of
 from domain.planning import due_at
@@ -66,12 +67,12 @@ def test_an_amount_of_another_currency_can_not_be_reckoned_with() -> None:
     assert is_other_currency(promise, OWED)
 
 
-def test_later_invoice_changes_what_it_gives_and_leaves_the_rest() -> None:
-    invoice = Invoice(fact="invoice", reference="i", due_date=date(2026, 1, 9))
-    known = OWED.with_invoice(invoice)
-    assert known == OWED._replace(due_date=date(2026, 1, 9))
-    more = Invoice(fact="invoice", reference="i", amount="150", currency="EUR")
-    assert known.with_invoice(more) == known._replace(amount=Decimal(150))
+def test_payment_of_nothing_is_refused_unless_it_says_that_nothing_is_owed() -> None:
+    """It would put off what is to come, keep a promise, or (no invoice known) end all of it."""
+    for full in ({}, {"full": False}):
+        with pytest.raises(ValidationError, match="is of nothing: give what was paid"):
+            paid(amount="0.00", **full)
+    assert is_in_full(paid(amount="0.00", full=True), OWED)
 
 
 def test_a_debt_that_no_invoice_names_is_never_known_to_be_settled() -> None:

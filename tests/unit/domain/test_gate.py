@@ -156,6 +156,17 @@ def test_a_step_exactly_as_late_as_allowed_is_sent() -> None:
     assert decide(GOOD._replace(due_at=NOW - timedelta(days=2))) == Send()
 
 
+@pytest.mark.parametrize(("seconds", "sent"), [(1, True), (59.9, True), (60, False)])
+def test_a_step_that_allows_no_lateness_has_the_minute_that_a_start_takes(
+    seconds: float,
+    sent: bool,  # noqa: FBT001 - a row of a table
+) -> None:
+    """On a test clock it starts at the very moment, and on a live one a second later at best."""
+    step = SCHEDULE.steps[0].model_copy(update={"late_after": timedelta(0)})
+    at = GOOD._replace(step=step, due_at=NOW - timedelta(seconds=seconds))
+    assert isinstance(decide(at), Send) is sent
+
+
 def test_a_step_that_is_sent_even_late_is_never_too_late() -> None:
     step = SCHEDULE.steps[0].model_copy(update={"when_late": Late.SEND})
     assert decide(GOOD._replace(step=step, due_at=NOW - timedelta(days=500))) == Send()

@@ -288,6 +288,13 @@ def test_hours_end_early_enough_for_a_hand_over() -> None:
     )
 
 
+def test_quiet_hours_may_end_at_midnight() -> None:
+    it = facts(
+        local("2026-01-05T23:30"), rules=rules(no_send_hours={"from": "22:00", "until": "24:00"})
+    )
+    assert decided(it) == Defer("no_send_hours", local("2026-01-06T00:00"))
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -145,7 +145,7 @@ def run(plan: Schedule, anchor: Anchor, zone: ZoneInfo, outages: Outages) -> lis
             told.append(Sent(cursor, None))
             continue
         assert decision == Send()
-        shift += shift_of(facts.step, planned, now, zone)
+        shift += shift_of(facts.step, planned, now, zone, shift)
         told.append(Sent(cursor, now))
     return told
 

@@ -108,6 +108,10 @@ def schedule(*steps: dict[str, Any], **fields: Any) -> dict[str, Any]:
             "repeat: has months in one of `every` and `until` and days in the other",
         ),
         (schedule(STEP, repeat={"every": "P9D", "until": "P8D"}), "repeat: never comes again"),
+        (
+            schedule(STEP, repeat={"every": "P9999Y", "times": 1}),
+            "repeat: comes again every P9999Y, and a thousand years is the limit: repeat sooner",
+        ),
         (schedule(STEP, repeat={"every": "PT1H", "until": "P9Y"}), "repeat: has months in one of"),
         (
             schedule(STEP, repeat={"every": "PT1H", "until": "P100D"}),

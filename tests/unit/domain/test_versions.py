@@ -7,7 +7,7 @@ import pytest
 
 from domain.calendar import NO_HOLIDAYS, Holidays, calendar_of
 from domain.schedule import Schedule
-from domain.versions import Diff, Landing, PlannedBy, Run, change, diff_of, landing
+from domain.versions import Diff, Landing, PlannedBy, Run, Stays, change, diff_of, landing
 from domain.zones import zone_named
 
 ANY_DAY = PlannedBy(zone_named("UTC"), NO_HOLIDAYS)
@@ -36,6 +36,7 @@ def at(cursor: int) -> Run:
 
 
 ABC = schedule("a@0", "b@2", "c@4")
+TWICE = schedule("@0", "@0/sms", "@0")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,14 @@ ABC = schedule("a@0", "b@2", "c@4")
         # Without names: by when they are, and the channel.
         (schedule("@0", "@2"), schedule("@0", "@1", "@2"), 1, Landing(1, {0: 0}, 2)),
         (schedule("@0", "@2"), schedule("@0/sms", "@2"), 1, Landing(1, {}, 1)),
+        # Alike but for one between them: the first is the first, and the second is not done.
+        *(
+            (TWICE, TWICE.model_copy(update={"ends": frozenset()}), cursor, lands)
+            for cursor, lands in (
+                (1, Landing(1, {0: 0}, 1)),
+                (2, Landing(2, {0: 0, 1: 1}, 2)),
+            )
+        ),
         # Names given later, or taken away; but two names are two steps.
         (schedule("@0", "@2"), schedule("a@0", "b@2"), 1, Landing(1, {0: 0}, 1)),
         (ABC, schedule("@0", "@2", "@4"), 2, Landing(2, {0: 0, 1: 1}, 2)),
@@ -96,7 +105,7 @@ def test_a_version_that_only_says_it_otherwise_moves_everyone_to_where_they_are(
 def test_the_diff_says_in_words_what_the_move_comes_to() -> None:
     newer = schedule("a@0", "b@3")
     runs = [at(0), at(1), at(2)]
-    diff = diff_of((change(ABC, newer, run) for run in runs), in_progress=4)
+    diff = diff_of((change(ABC, newer, run) for run in runs), {Stays.IN_PROGRESS: 4})
     assert diff == Diff(moved=2, retimed=1, dropped=1, ended=1, in_progress=4)
     assert diff.in_words == (
         "2 sends move, 1 is dropped; 1 of them to another moment; 1 run has nothing left and ends; "

@@ -160,6 +160,24 @@ def test_payment_before_its_invoice_counts(ann: Layby) -> None:
     assert wrong(ann) == {}
 
 
+def test_payment_in_another_currency_before_its_invoice_does_not_count(ann: Layby) -> None:
+    """5,000 yen are not 120 euros, whichever is known first."""
+    fact(ann, "payment", reference="i-1", amount="5000", currency="JPY", full=False)
+    fact(ann, "payment", reference="i-1", amount="50.00", full=False)
+    came = fact(ann, "invoice", reference="i-1", amount="120.00", currency="EUR")
+    assert came.cancelled == 0
+    assert fact(ann, "payment", reference="i-1", amount="70.00").cancelled == 1
+
+
+def test_credit_note_is_an_invoice_of_less_and_ends_what_is_paid_by_then(ann: Layby) -> None:
+    """What an invoice leaves out stays as it was."""
+    fact(ann, "invoice", reference="i-1", amount="120.00", currency="EUR")
+    fact(ann, "payment", reference="i-1", amount="50.00")
+    assert fact(ann, "invoice", reference="i-1", due_date="2026-01-15").cancelled == 0
+    assert fact(ann, "invoice", reference="i-1", amount="50.00", currency="EUR").cancelled == 1
+    assert wrong(ann) == {}
+
+
 def test_payment_for_all_ends_all(ann: Layby) -> None:
     fact(ann, "dispute", reference="i-2")
     fact(ann, "promise", until="2026-02-01")
@@ -192,6 +210,18 @@ def test_same_due_date_told_again_moves_nothing(ann: Layby) -> None:
     moved = ann.one("SELECT anchor_date FROM enrolments WHERE reference = 'i-1'")
     fact(ann, "invoice", reference="i-1", due_date="2026-01-06", amount="9", currency="EUR")
     assert ann.one("SELECT anchor_date FROM enrolments WHERE reference = 'i-1'") == moved != DUE
+
+
+def test_due_date_moved_back_is_no_burst(ann: Layby) -> None:
+    """The second step has been due for a day now, and the first one went out just before."""
+    on(ann, 6)
+    fact(ann, "invoice", reference="i-1", due_date="2026-01-03")
+    on(ann, 6, hour=12)
+    on(ann, 7, hour=9)
+    assert [(step, day) for reference, step, day in sent(ann) if reference == "i-1"] == [
+        (0, 6),
+        (1, 7),
+    ]
 
 
 @pytest.mark.parametrize("answered", [Answer.ACCEPTED, Answer.TEMPORARY])

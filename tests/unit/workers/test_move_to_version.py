@@ -6,7 +6,7 @@ from typing import Any
 from concurrency.parts import answer, start, started
 from harness import START, Layby
 
-from domain.message import Answer
+from domain.message import Answer, Channel
 from domain.versions import Diff
 from storage.audit import run_audit
 from workers.versions import diff
@@ -127,6 +127,38 @@ def test_the_diff_tells_what_another_calendar_moves(layby: Layby) -> None:
     assert what_it_would_do(layby) == Diff(moved=1, retimed=1)
     moved(layby, newer, "ann")
     assert pending(layby) == [("ann", 2, 1, 2)], "at the beginning of the 8th"
+
+
+def test_the_diff_counts_who_stays_as_the_move_then_refuses_them(layby: Layby) -> None:
+    """A customer is moved as a whole: what is in progress of one run keeps the other from it."""
+    layby.set_up(schedule=schedule(step("a", 0, "sms"), step("b", 2)))
+    layby.on_schedule("ann", "bob")
+    layby.must("opt_out", customers=["bob"], channel="email")
+    start(layby.engine, layby.account, Channel.SMS)
+    layby.must("assign_schedule", customers=["ann"], schedule="dunning", reference="i-2")
+    layby.must("put_schedule", schedule="dunning", definition=schedule(step("b", 3)))
+    would = what_it_would_do(layby)
+    assert would == Diff(in_progress=2, no_consent=1)
+    assert would.in_words == (
+        "0 sends move, 0 are dropped; 2 stay, with a send in progress; "
+        "1 stays, of customers to whom nothing of it may be sent"
+    )
+    outcome = layby.send("move_to_version", customers=["ann", "bob"], schedule="dunning")
+    assert outcome.applied == 0
+    assert [refusal.code for refusal in outcome.refusals] == ["in_progress", "no_consent"]
+
+
+def test_a_move_does_not_make_a_burst_of_what_is_late(layby: Layby) -> None:
+    """The first went out late, a moment ago: the second is on the next day, in any version."""
+    late = {"when_late": "send", "at": "09:00"}
+    layby.set_up(schedule=schedule(step("a", 0, **late), step("b", 1, **late)))
+    layby.on_schedule("ann")
+    layby.travel(timedelta(days=5))
+    layby.deliver()
+    moved(layby, schedule(step("a", 0, **late), step("b", 1, **late), step("c", 9)), "ann")
+    layby.deliver()
+    assert len(layby.mails()) == 1
+    assert layby.rows("SELECT deferred FROM pending") == [("apart",)]
 
 
 def test_a_run_of_which_nothing_is_left_ends(layby: Layby) -> None:
