@@ -176,7 +176,7 @@ def show_diff(
         named = the_account(installation.engine, account)
         with installation.engine.connect() as connection:
             read_account(connection, named)
-            found = diff(connection, named, schedule, from_version)
+        found = diff(installation.engine, named, schedule, from_version)
     if found is None:
         raise UserError(
             f"Account {named} has no schedule {schedule}. See: layby schedule list --account "

@@ -112,7 +112,9 @@ _EVENTS: dict[str, Callable[[Row], str]] = {
     "customer_moved": lambda _: "moved to the directory: silence",
     "customer_already_archived": lambda _: "to be moved to the directory, where it was already",
     "customer_paused": lambda data: f"paused{_because(data)}",
-    "customer_resumed": lambda _: "resumed",
+    "customer_resumed": lambda data: (
+        "resumed after the reply" if data.get("hold") == "replied" else "resumed"
+    ),
     "customer_redacted": lambda _: "redacted: who this was is erased; what was done is kept",
     "customer_already_redacted": lambda _: "to be redacted, as it was already",
     "schedule_assigned": lambda data: (

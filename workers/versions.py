@@ -11,7 +11,7 @@ from domain.schedule import Schedule
 from domain.versions import Change, Diff, PlannedBy, Run, Stays, change, diff_of
 from storage import definitions, enrolments, versions
 from storage.accounts import Account, read_account
-from storage.database import Connection
+from storage.database import Connection, Engine, reading
 from storage.versions import Begun, Behind, OldRun
 from workers.consent import closed_to
 from workers.holds import settle
@@ -27,9 +27,19 @@ class Planned(NamedTuple):
 
 
 def diff(
-    connection: Connection, account_id: str, schedule: str, from_version: int | None = None
+    engine: Engine, account_id: str, schedule: str, from_version: int | None = None
 ) -> Diff | None:
-    """What `move_to_version` would do now to all who are on it; None: no such schedule."""
+    """What `move_to_version` would do now to all who are on it; None: no such schedule.
+
+    Without a transaction: the server ends one in which nothing happens while many are reckoned.
+    """
+    with reading(engine) as connection:
+        return _diff(connection, account_id, schedule, from_version)
+
+
+def _diff(
+    connection: Connection, account_id: str, schedule: str, from_version: int | None
+) -> Diff | None:
     account = read_account(connection, account_id)
     newest = definitions.newest_schedule(connection, account_id, schedule)
     if account is None or newest is None:

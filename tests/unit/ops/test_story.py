@@ -127,6 +127,7 @@ def test_send_is_told_with_its_rule_and_its_inputs(
             {"channels": ["sms"], "schedule": "rent"},
             "opted out of sms of schedule rent",
         ),
+        ("customer_resumed", {"hold": "replied"}, "resumed after the reply"),
         ("something_new", {"more": 1}, "something new: more 1"),
     ],
 )

@@ -5,6 +5,9 @@ from typing import Any
 
 from concurrency.parts import answer, start, started
 from harness import START, Layby
+from psycopg import Cursor
+from psycopg.pq import TransactionStatus
+from sqlalchemy import event
 
 from domain.message import Answer, Channel
 from domain.versions import Diff
@@ -64,8 +67,7 @@ def sound(layby: Layby) -> None:
 
 
 def what_it_would_do(layby: Layby) -> Diff | None:
-    with layby.engine.connect() as connection:
-        return diff(connection, layby.account, "dunning")
+    return diff(layby.engine, layby.account, "dunning")
 
 
 def test_what_is_done_is_not_done_again_and_what_is_new_before_it_is_told(layby: Layby) -> None:
@@ -146,6 +148,20 @@ def test_the_diff_counts_who_stays_as_the_move_then_refuses_them(layby: Layby) -
     outcome = layby.send("move_to_version", customers=["ann", "bob"], schedule="dunning")
     assert outcome.applied == 0
     assert [refusal.code for refusal in outcome.refusals] == ["in_progress", "no_consent"]
+
+
+def test_the_diff_of_many_is_in_no_transaction_that_the_server_would_end(layby: Layby) -> None:
+    """One in which nothing happens for two seconds; 100,000 runs take several to reckon."""
+    on_first(layby, "ann", sent=0)
+    layby.must("put_schedule", schedule="dunning", definition=schedule(step("a", 1)))
+    seen = set()
+
+    def look(_: object, cursor: Cursor, *__: object) -> None:
+        seen.add(cursor.connection.info.transaction_status)
+
+    event.listen(layby.engine, "after_cursor_execute", look)
+    assert what_it_would_do(layby) == Diff(moved=1, retimed=1)
+    assert seen == {TransactionStatus.IDLE}
 
 
 def test_a_move_does_not_make_a_burst_of_what_is_late(layby: Layby) -> None:
