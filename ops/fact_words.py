@@ -23,7 +23,7 @@ def in_words(event: str, data: Data) -> str | None:
 
 def _invoice(data: Data) -> str:
     which = f" {data['reference']}" if "reference" in data else ""
-    return f"invoice{which} recorded" + _came_to(data)
+    return f"invoice{which} recorded" + _came_to(data, moved="moved by its due date")
 
 
 def _payment(data: Data) -> str:
@@ -37,7 +37,7 @@ def _promise(data: Data) -> str:
 
 
 def _broken(data: Data) -> str:
-    return f"the promise{_for(data)} was not kept; reminders go on"
+    return f"the promise{_for(data)} was not kept, and holds nothing any more"
 
 
 def _opened(data: Data) -> str:
@@ -76,13 +76,13 @@ def _for(data: Data) -> str:
     return f" for {data['reference']}" if data.get("reference") else ""
 
 
-def _came_to(data: Data) -> str:
+def _came_to(data: Data, moved: str = "put off") -> str:
     """What a fact ended, moved or took out."""
     did = [
         f"{counted(data[key], noun)} {verb}"
         for key, noun, verb in (
             ("ended", "schedule", "ended"),
-            ("moved", "schedule", "put off"),
+            ("moved", "schedule", moved),
             ("cancelled", "reminder", "taken out"),
         )
         if data.get(key)

@@ -12,6 +12,7 @@ from config.settings import read_settings
 from domain.calendar import Calendar
 from domain.forecast import Foreseen, Outlook
 from domain.message import Channel
+from domain.moments import in_our_times
 from domain.opening import moment
 from domain.planning import Anchor, calendar_for, due_at, zone_of
 from domain.preview import Previewed, anchor_in_words, preview
@@ -138,14 +139,22 @@ def _anchor(schedule: Schedule, zone: ZoneInfo, given: str | None, who: Somebody
     by_day = schedule.anchor is AnchorKind.DUE_DATE
     if given is None:
         return now.astimezone(zone).date() if by_day else now
+    read = _read_anchor(given, by_day=by_day)
+    if not isinstance(read, datetime):
+        return read
+    return read.astimezone(UTC) if read.tzinfo is not None else moment(read, zone)
+
+
+def _read_anchor(given: str, *, by_day: bool) -> Anchor:
     try:
-        if by_day:
-            return date.fromisoformat(given)
-        read = datetime.fromisoformat(given)
+        read = date.fromisoformat(given) if by_day else datetime.fromisoformat(given)
     except ValueError:
         example = "2026-03-27" if by_day else "2026-03-27T10:00"
         raise UserError(f"--anchor is {given}: write it as in {example}.") from None
-    return read.astimezone(UTC) if read.tzinfo is not None else moment(read, zone)
+    try:
+        return in_our_times(read)
+    except ValueError as error:
+        raise UserError(f"--anchor is {given}, which {error}. Give another one.") from None
 
 
 def _rows(look: Look) -> Iterator[Row]:

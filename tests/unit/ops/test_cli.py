@@ -125,7 +125,7 @@ def test_explain_tells_facts_and_what_holds_in_plain_words(layby: Layby, run: Ru
         assert words in told
     assert "away" not in told
     broken = in_words("promise_broken", {"reference": "i-1"})
-    assert broken == "the promise for i-1 was not kept; reminders go on"
+    assert broken == "the promise for i-1 was not kept, and holds nothing any more"
 
 
 def test_explain_tells_two_runs_of_one_schedule_apart(layby: Layby, run: Run) -> None:
@@ -387,6 +387,9 @@ def test_schedule_file_with_a_mistake_is_refused_with_its_line_and_nothing_is_se
     (tmp_path / "rent.json").write_text(good)
     nowhere = run("schedule", "preview", "rent.json", "--zone", "Europe/Pariss")
     assert (nowhere.returncode, "no zone Europe/Pariss" in nowhere.stderr) == (1, True)
+    never = run("schedule", "preview", "rent.json", "--anchor", "9999-12-30T10:00")
+    said = "--anchor is 9999-12-30T10:00, which is not between the years 1900 and 2199."
+    assert (never.returncode, said in never.stderr) == (1, True)
     assert layby.one("SELECT count(*) FROM commands WHERE kind = 'put_schedule'") == 1
     (version,) = json.loads(run("schedule", "list", "--json").stdout)
     assert (version["schedule"], version["newest"], version["customers"]) == ("dunning", True, 0)

@@ -128,6 +128,13 @@ def test_send_is_told_with_its_rule_and_its_inputs(
             "opted out of sms of schedule rent",
         ),
         ("customer_resumed", {"hold": "replied"}, "resumed after the reply"),
+        (
+            "invoice_recorded",
+            {"reference": "i-1", "moved": 1},
+            "invoice i-1 recorded; 1 schedule moved by its due date",
+        ),
+        ("payment_recorded", {"full": False, "moved": 2}, "paid in part; 2 schedules put off"),
+        ("promise_broken", {}, "the promise was not kept, and holds nothing any more"),
         ("something_new", {"more": 1}, "something new: more 1"),
     ],
 )

@@ -164,19 +164,6 @@ def test_the_diff_of_many_is_in_no_transaction_that_the_server_would_end(layby: 
     assert seen == {TransactionStatus.IDLE}
 
 
-def test_a_move_does_not_make_a_burst_of_what_is_late(layby: Layby) -> None:
-    """The first went out late, a moment ago: the second is on the next day, in any version."""
-    late = {"when_late": "send", "at": "09:00"}
-    layby.set_up(schedule=schedule(step("a", 0, **late), step("b", 1, **late)))
-    layby.on_schedule("ann")
-    layby.travel(timedelta(days=5))
-    layby.deliver()
-    moved(layby, schedule(step("a", 0, **late), step("b", 1, **late), step("c", 9)), "ann")
-    layby.deliver()
-    assert len(layby.mails()) == 1
-    assert layby.rows("SELECT deferred FROM pending") == [("apart",)]
-
-
 def test_a_run_of_which_nothing_is_left_ends(layby: Layby) -> None:
     on_first(layby, "ann", sent=1)
     outcome = moved(layby, schedule(step("a", 0)), "ann")

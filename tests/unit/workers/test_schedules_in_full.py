@@ -173,36 +173,6 @@ def test_a_late_step_moves_what_follows_it_and_nothing_bursts(layby: Layby) -> N
     sound(layby)
 
 
-@pytest.mark.parametrize(
-    ("steps", "due_date"),
-    [
-        ([{"offset": "P0D", "at": "09:00"}, {"offset": "P0D", "at": "11:00"}], "2026-01-05"),
-        ([{"offset": "PT1H"}, {"offset": "PT3H"}], None),
-    ],
-)
-def test_what_follows_a_late_step_on_its_day_keeps_its_distance(
-    layby: Layby, steps: list[dict[str, Any]], due_date: str | None
-) -> None:
-    """It is in time, and as far from the late one as ever: nothing to keep apart."""
-    kind = "assigned_at" if due_date is None else "due_date"
-    layby.set_up(
-        schedule=bills(
-            *({"channel": "email", "template": "hello", **REANCHOR, **one} for one in steps),
-            anchor=kind,
-        )
-    )
-    layby.add("ann", zone="UTC")
-    layby.must("activate", customers=["ann"])
-    about = {} if due_date is None else {"due_date": due_date}
-    layby.must("assign_schedule", customers=["ann"], schedule="dunning", **about)
-    layby.travel(timedelta(days=4, hours=1))
-    run_to(layby, START + timedelta(days=9))
-    assert layby.rows("SELECT step, planned_at, business_at FROM sends ORDER BY step") == [
-        (0, START + timedelta(hours=1), START + timedelta(days=4, hours=1)),
-        (1, START + timedelta(days=4, hours=3), START + timedelta(days=4, hours=3)),
-    ]
-
-
 def test_a_due_date_of_another_century_stops_nobodys_sends(layby: Layby) -> None:
     """1926 for 2026: the slip of one pen was more seconds late than the database keeps."""
     schedule = bills(*({**EMAIL, "offset": f"P{days}D", **REANCHOR} for days in (0, 1)))
