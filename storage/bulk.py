@@ -112,11 +112,14 @@ def aim_listed(connection: Connection, account: str, seq: int, after: int, limit
         text(
             """
             WITH chunk AS (
-                SELECT unnest(listed[:after + 1 : :after + :limit]) AS customer FROM commands
+                SELECT customer, position FROM commands,
+                       unnest(listed[:after + 1 : :after + :limit]) WITH ORDINALITY
+                       AS l (customer, position)
                 WHERE account = :account AND seq = :seq
             ), aimed AS (
                 INSERT INTO command_targets (account, customer, seq, bulk)
-                SELECT :account, customer, :seq, true FROM chunk ON CONFLICT DO NOTHING
+                SELECT :account, customer, :seq, true FROM chunk ORDER BY position
+                ON CONFLICT DO NOTHING
             )
             SELECT count(*) FROM chunk
             """

@@ -415,7 +415,8 @@ commands = Table(
     metadata,
     account_id(),
     Column("command", Text, nullable=False),
-    Column("seq", BigInteger, Identity(always=True), nullable=False),
+    # Not always by itself: those of a batch are drawn in its order, and written in another.
+    Column("seq", BigInteger, Identity(always=False), nullable=False),
     Column("kind", Text, nullable=False),
     Column("body", JSONB, comment="null: it could not be read"),
     Column("raw", Text, comment="what could not be read, as it came"),

@@ -89,7 +89,7 @@ Taken = tuple[list[Accepted | None], list[Item]]
 
 
 def _accept(connection: Connection, commands: Sequence[Command]) -> Taken:
-    accepted = [inbox.accept(connection, command, DOOR) for command in commands]
+    accepted = inbox.accept_commands(connection, commands, DOOR)
     found = outcomes.read_outcomes(connection, {(one.account, one.command) for one in accepted})
     return [*accepted], [_item(one, found) for one in accepted]
 
@@ -102,7 +102,7 @@ def _accept_each(connection: Connection, commands: Sequence[Command]) -> Taken:
             with connection.begin_nested():
                 ones, told = _accept(connection, [command])
         except DatabaseError as error:
-            if is_lost(error):
+            if is_lost(error) or is_conflict(error):
                 raise
             ones, told = [None], [_not_kept(error)]
         accepted += ones

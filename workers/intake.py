@@ -10,23 +10,32 @@ claim them at once: a customer's commands never overtake one another.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
 import structlog
 
 from config.outage import Outage
-from domain.commands import BULK_FROM, UnreadableCommandError, read_command
+from domain.commands import BULK_FROM, Command, UnreadableCommandError, read_command
 from storage import inbox
-from storage.database import Connection, DatabaseError, Engine, first_line, is_lost, transact
-from storage.inbox import Accepted
+from storage.database import (
+    Connection,
+    DatabaseError,
+    Engine,
+    first_line,
+    is_conflict,
+    is_lost,
+    transact,
+)
+from storage.inbox import Accepted, Unreadable
 from workers.broker import Bell
 from workers.sending import ring_for
 
 log = structlog.get_logger()
 
 STREAM = "layby:commands"
+DOOR = "stream"
 FIELD = b"command"
 GROUP = "layby"
 _READ_AT_MOST = 200
@@ -66,7 +75,7 @@ return entries
 """What readers left, in order; then, unless more of that is left, what is new."""
 
 Entry = tuple[bytes, dict[bytes, bytes]]
-Accept = Callable[[Connection, dict[bytes, bytes]], Accepted | None]
+Accept = Callable[[Connection, Sequence[Command | Unreadable], str], list[Accepted | None]]
 
 
 class Intake:
@@ -104,10 +113,10 @@ class Intake:
             return 0
         oldest = there[0][1][0][0]
         try:
-            entries, accepted = self._transact(_accept, oldest)
+            entries, accepted = self._transact(inbox.accept_all, oldest)
         except DatabaseError:
             # One entry spoils the batch: each on its own, and the culprit is set aside.
-            entries, accepted = self._transact(_accept_or_set_aside, oldest)
+            entries, accepted = self._transact(accept_or_set_aside, oldest)
         ring_for(self._bell, accepted)
         if entries:
             self._acknowledge([entry_id for entry_id, _ in entries])
@@ -119,7 +128,8 @@ class Intake:
             entries = self._read()
             if self._passed_over(oldest, entries):
                 entries = self._read_anew()
-            return entries, [accept(connection, fields) for _, fields in entries]
+            brought = [_brought(fields) for _, fields in entries]
+            return entries, accept(connection, brought, DOOR)
 
         return transact(
             self._engine, take_in, patience_seconds=float("inf"), give_up=self._stopping
@@ -161,32 +171,34 @@ class Intake:
             pipeline.execute()
 
 
-def _accept(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | None:
+def _brought(fields: dict[bytes, bytes]) -> Command | Unreadable:
     raw = fields.get(FIELD)
     if raw is None:
         named = json.dumps({_text(key): _text(value) for key, value in fields.items()})
         problem = "The entry has no field \"command\". Use: XADD layby:commands * command '{…}'"
-        quarantined(connection, named, "stream", problem)
-        return None
-    return accept_raw(connection, raw, "stream")
+        return _unreadable(named, DOOR, problem)
+    return read(raw, DOOR)
 
 
-def _accept_or_set_aside(connection: Connection, fields: dict[bytes, bytes]) -> Accepted | None:
-    if FIELD not in fields:
-        return _accept(connection, fields)
-    return accept_or_set_aside(connection, fields[FIELD], "stream")
+def accept_or_set_aside(
+    connection: Connection, brought: Sequence[Command | Unreadable], door: str
+) -> list[Accepted | None]:
+    """Accept commands; one that the database can't keep is quarantined, and the others go on."""
+    return [_accept_or_set_aside(connection, one, door) for one in brought]
 
 
-def accept_or_set_aside(connection: Connection, raw: bytes, door: str) -> Accepted | None:
-    """Accept a command; one that the database can't keep is quarantined, and the others go on."""
+def _accept_or_set_aside(
+    connection: Connection, one: Command | Unreadable, door: str
+) -> Accepted | None:
     try:
         with connection.begin_nested():
-            return accept_raw(connection, raw, door)
+            return inbox.accept_all(connection, [one], door)[0]
     except DatabaseError as error:
-        if is_lost(error):
+        if is_lost(error) or is_conflict(error):
             raise
+        raw = one.raw if isinstance(one, Unreadable) else one.model_dump_json(exclude_unset=True)
         problem = f"The database can't keep it: {first_line(error)}."
-        inbox.quarantine(connection, raw=_text(raw), door=door, problem=problem)
+        inbox.quarantine(connection, Unreadable(raw, problem), door)
         return None
 
 
@@ -194,11 +206,15 @@ def accept_raw(
     connection: Connection, raw: bytes, door: str, *, bulk_from: int = BULK_FROM
 ) -> Accepted | None:
     """Accept a command as it came, or keep it in quarantine (None)."""
+    return inbox.accept_all(connection, [read(raw, door)], door, bulk_from=bulk_from)[0]
+
+
+def read(raw: bytes, door: str) -> Command | Unreadable:
+    """A command as it came, or why it can't be read."""
     try:
-        command = read_command(raw)
+        return read_command(raw)
     except UnreadableCommandError as error:
-        quarantined(connection, _text(raw), door, f"It can't be read: {error}")
-        return None
+        return _unreadable(_text(raw), door, f"It can't be read: {error}")
     except Exception as error:
         # A defect of ours must not strand what comes behind.
         log.exception("cannot_read")
@@ -206,24 +222,14 @@ def accept_raw(
             f"It can't be read ({type(error).__name__}), and this may not be its fault. See the "
             "intake process's log, mend what it says, then: layby command replay ID"
         )
-        quarantined(connection, _text(raw), door, problem)
-        return None
-    return inbox.accept(connection, command, door, bulk_from=bulk_from)
+        return _unreadable(_text(raw), door, problem)
 
 
-def quarantined(connection: Connection, raw: str, door: str, problem: str) -> str:
-    """Keep what can't be read under its own id, where it has one."""
+def _unreadable(raw: str, door: str, problem: str) -> Unreadable:
+    """Under its own id, where it has one."""
     account, command, kind = _name_of(raw)
     log.warning("command_quarantined", account=account, command=command, door=door)
-    return inbox.quarantine(
-        connection,
-        raw=raw,
-        door=door,
-        problem=problem,
-        account=account,
-        command=command,
-        kind=kind,
-    )
+    return Unreadable(raw, problem, account, command, kind)
 
 
 def _name_of(raw: str) -> tuple[str, str | None, str]:

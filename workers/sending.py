@@ -14,8 +14,7 @@ def accept_all(
 ) -> list[Accepted]:
     """Make commands ours, all or none, and ring for them. Another attempt reads them anew."""
     accepted = transact(
-        engine,
-        lambda connection: [inbox.accept(connection, command, door) for command in commands],
+        engine, lambda connection: inbox.accept_commands(connection, commands, door)
     )
     ring_for(bell, accepted)
     return accepted

@@ -15,7 +15,7 @@ from storage import inbox, submissions
 from storage.database import Connection, DatabaseError, Engine, first_line, transact
 from storage.inbox import Accepted
 from workers.broker import Bell
-from workers.intake import accept_or_set_aside, accept_raw
+from workers.intake import Accept, accept_or_set_aside, read
 from workers.sending import ring_for
 
 DOOR = "sql"
@@ -24,8 +24,6 @@ _TAKE_BYTES = 100_000
 """Taken up on disk by those that are taken at once, but for the last of them."""
 
 _LOOK_EVERY_SECONDS = 0.05
-
-Accept = Callable[[Connection, bytes, str], Accepted | None]
 
 
 class Submissions:
@@ -54,7 +52,7 @@ class Submissions:
             if not submissions.any_waits(connection):
                 return 0
         try:
-            accepted = self._transact(accept_raw)
+            accepted = self._transact(inbox.accept_all)
         except DatabaseError:
             # One row spoils the batch: each on its own, and the culprit is set aside.
             accepted = self._transact(accept_or_set_aside)
@@ -65,7 +63,8 @@ class Submissions:
         def take_in(connection: Connection) -> list[Accepted | None]:
             taken = submissions.take(connection, _TAKE_AT_MOST, _TAKE_BYTES)
             inbox.lock_intake(connection)
-            return [accept(connection, _as_sent(one.raw), DOOR) for one in taken]
+            brought = [read(_as_sent(one.raw), DOOR) for one in taken]
+            return accept(connection, brought, DOOR)
 
         return transact(self._engine, take_in)
 

@@ -84,13 +84,17 @@ def narrowed(before: Catalogue, after: Catalogue) -> list[str]:
     ]
 
 
+_ALSO_MADE = {"a": "d"}
+"""An identity that is always made, and one that is made unless it is given."""
+
+
 def _columns(before: Catalogue, after: Catalogue) -> list[str]:
     found = []
     for name, old in before.columns.items():
         new = after.columns.get(name)
         if new is None:
             found.append(f"column {name} is gone")
-        elif (new.type, new.made) != (old.type, old.made):
+        elif new.type != old.type or new.made not in (old.made, _ALSO_MADE.get(old.made)):
             found.append(f"column {name} is {new}, was {old}")
         elif (new.required and not old.required) or (old.filled and not new.filled):
             found.append(f"column {name} must be given now")

@@ -1,5 +1,6 @@
 """What a door is to this suite: something that takes the bytes of one command."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,9 @@ class Door(Protocol):
 
     def submit(self, raw: bytes) -> None:
         """Bring one command; raises RefusedAtTheDoorError where the door itself says no."""
+
+    def submit_all(self, raws: Sequence[bytes]) -> None:
+        """Bring several at once, in this order, each of which it can read."""
 
     def close(self) -> None:
         """Give back what it has open."""

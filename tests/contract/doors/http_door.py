@@ -1,7 +1,11 @@
 """`POST /v1/commands`, one command in a request, to the app under real uvicorn."""
 
+import json
+from collections.abc import Sequence
+
 import httpx
 from contract.doors.door import Ground, RefusedAtTheDoorError
+from web_door import ND_JSON
 from web_door import Door as Served
 
 from domain.access import INSTALLATION
@@ -29,6 +33,14 @@ class HttpDoor:
                 raise RefusedAtTheDoorError(answered.json()["detail"])
             case _:
                 raise AssertionError(answered.text)
+
+    def submit_all(self, raws: Sequence[bytes]) -> None:
+        answered = self._client.post("/v1/commands", content=b"\n".join(raws), headers=ND_JSON)
+        if answered.status_code != 202:
+            raise RefusedAtTheDoorError(answered.text)
+        assert [one["outcome"]["id"] for one in answered.json()] == [
+            json.loads(raw)["id"].strip() for raw in raws
+        ], "answers are in the order sent"
 
     def close(self) -> None:
         self._client.close()

@@ -1,5 +1,7 @@
 """`layby send -`, the command itself, in this process."""
 
+from collections.abc import Sequence
+
 from contract.doors.door import Ground, RefusedAtTheDoorError
 from harness import KEY
 from typer.testing import CliRunner
@@ -25,6 +27,9 @@ class SendDoor:
             raise RefusedAtTheDoorError(str(ran.exception))
         if ran.exception is not None and not isinstance(ran.exception, SystemExit):
             raise ran.exception
+
+    def submit_all(self, raws: Sequence[bytes]) -> None:
+        self.submit(b"\n".join(raws))
 
     def close(self) -> None:
         """Nothing is open."""

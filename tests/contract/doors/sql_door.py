@@ -1,5 +1,7 @@
 """`SELECT layby_submit(jsonb)`, in a transaction of the sender's."""
 
+from collections.abc import Sequence
+
 import psycopg
 from contract.doors.door import Ground, RefusedAtTheDoorError
 
@@ -18,6 +20,11 @@ class SqlDoor:
                 )
         except psycopg.DatabaseError as error:
             raise RefusedAtTheDoorError(str(error)) from None
+
+    def submit_all(self, raws: Sequence[bytes]) -> None:
+        with self._connection.transaction():
+            for raw in raws:
+                self.submit(raw)
 
     def close(self) -> None:
         self._connection.close()

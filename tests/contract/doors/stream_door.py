@@ -1,5 +1,7 @@
 """The Redis stream, by RESP: nothing of Layby, nothing of a Redis client."""
 
+from collections.abc import Sequence
+
 from acceptance.raw_redis import RawRedis
 from contract.doors.door import Ground
 
@@ -12,6 +14,10 @@ class StreamDoor:
 
     def submit(self, raw: bytes) -> None:
         self._producer.publish(raw)
+
+    def submit_all(self, raws: Sequence[bytes]) -> None:
+        for raw in raws:
+            self.submit(raw)
 
     def close(self) -> None:
         self._producer.close()
