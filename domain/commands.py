@@ -26,6 +26,7 @@ from domain.contact import Country, Email, Language, Zone, normal_number
 from domain.customer_filter import Filter
 from domain.facts import Fact, Reference
 from domain.journey import Kind, Place, changed_in
+from domain.json_text import BOM, is_utf8, said_twice
 from domain.message import Channel
 from domain.mistakes import A_FILTER, A_LIST, in_words, path_in_words
 from domain.moments import Day, Moment
@@ -492,6 +493,7 @@ def adapter() -> TypeAdapter[Command]:
 def read_command(raw: str | bytes) -> Command:
     """Parse one JSON command; raises UnreadableCommandError."""
     given = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
+    given = given.removeprefix(BOM)
     if len(given) > MAX_BYTES:
         raise UnreadableCommandError(
             f"It is {len(given):,} bytes long, and {MAX_BYTES:,} is the limit. Send several "
@@ -500,10 +502,18 @@ def read_command(raw: str | bytes) -> Command:
     try:
         command = adapter().validate_json(given)
     except ValidationError as error:
-        raise UnreadableCommandError(in_words(error)) from None
+        raise UnreadableCommandError(in_words(error) if is_utf8(given) else _NOT_UTF_8) from None
+    twice = said_twice(given)
+    if twice is not None:
+        raise UnreadableCommandError(
+            f"{path_in_words((twice,))}is given twice, and it can't be known which is meant"
+        )
     if b"\\u0000" in given:
         _refuse_nul(json.loads(given))
     return command
+
+
+_NOT_UTF_8 = "It is not in UTF-8, as JSON is: write it so"
 
 
 def kept_body(command: Command, *, bulk: bool) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -96,10 +96,10 @@ def accept_all(
 
 
 def accept_commands(
-    connection: Connection, commands: Sequence[Command], door: str
+    connection: Connection, commands: Iterable[Command], door: str
 ) -> list[Accepted]:
     """The same where all of them could be read."""
-    return [one for one in accept_all(connection, commands, door) if one is not None]
+    return [one for one in accept_all(connection, [*commands], door) if one is not None]
 
 
 def _name(one: Command | Unreadable) -> tuple[str, str]:

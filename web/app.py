@@ -18,22 +18,22 @@ from web.services import DATABASE_THREADS, Services
 
 def make_app(site: Services) -> ASGIApp:
     """What a server serves."""
-    app = _routes()
+    app, described = _routes()
     app.state.services = site
     paths = [
         (one.path, one.methods)
         for one in iter_route_contexts(app.routes)
         if one.path is not None and one.methods
     ]
-    return Outer(app, site, paths)
+    return Outer(app, site, paths, openapi.queries(described))
 
 
 def openapi_document() -> dict[str, Any]:
     """The same app, described."""
-    return openapi.document(_routes())
+    return _routes()[1]
 
 
-def _routes() -> FastAPI:
+def _routes() -> tuple[FastAPI, dict[str, Any]]:
     # No /docs and /redoc: their pages load scripts from elsewhere. No telemetry: FastAPI would send
     # errors with their messages to whatever address OTEL_… variables of the machine name.
     app = FastAPI(
@@ -55,7 +55,7 @@ def _routes() -> FastAPI:
     described = openapi.document(app)
     app.add_api_route("/openapi.json", lambda: JSONResponse(described), include_in_schema=False)
     tell_problems(app)
-    return app
+    return app, described
 
 
 @asynccontextmanager

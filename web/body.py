@@ -1,7 +1,6 @@
 """What a request brings, read within bounds of size and time, and split into commands."""
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -13,7 +12,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
 from domain.commands import MAX_BYTES
-from domain.mistakes import in_words
+from domain.json_text import BOM, items, said_twice
+from domain.mistakes import in_words, path_in_words
 from web.problems import ProblemError
 from web.room import Take
 
@@ -72,20 +72,29 @@ async def read_json(request: Request, model: type[M], take: Take) -> M:
     """A body that is one JSON object of this model."""
     if media_type(request) != JSON:
         raise wrong_type(f"The body comes as Content-Type: {JSON}.", JSON)
+    body = (await read_body(request, take, JSON_AT_MOST)).removeprefix(BOM)
     try:
-        return model.model_validate_json(await read_body(request, take, JSON_AT_MOST))
+        read = model.model_validate_json(body)
     except ValidationError as error:
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            f"The request has a mistake: {in_words(error)}.",
-            name="invalid-request",
-        ) from None
+        raise _invalid(in_words(error)) from None
+    twice = said_twice(body)
+    if twice is not None:
+        raise _invalid(f"{path_in_words((twice,))}is given twice")
+    return read
+
+
+def _invalid(mistake: str) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        f"The request has a mistake: {mistake}.",
+        name="invalid-request",
+    )
 
 
 def raw_commands(request: Request, body: bytes) -> tuple[list[bytes], bool]:
     """The commands as they came, and whether it is a single one, not in a list."""
     kind = media_type(request)
-    body = body.removeprefix(b"\xef\xbb\xbf")
+    body = body.removeprefix(BOM)
     if kind in LINES:
         return _bounded(line[0] for line in _LINE.finditer(body) if line[0].strip()), False
     if kind != JSON:
@@ -100,10 +109,16 @@ def raw_commands(request: Request, body: bytes) -> tuple[list[bytes], bool]:
 
 
 def media_type(request: Request) -> str:
-    """What the body says that it is; refused where it is compressed."""
+    """What the body says that it is; refused where it is compressed, or not in UTF-8."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise wrong_type("The body is compressed, and is only read as it is.", JSON)
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    if _CHARSET.search(parameters):
+        raise wrong_type("The body is JSON, which is in UTF-8: send it so.", JSON)
+    return kind.strip()
+
+
+_CHARSET = re.compile(r"\bcharset\s*=\s*\"?(?!utf-?8\b|us-ascii\b)")
 
 
 _LINE = re.compile(rb"[^\r\n]+")
@@ -111,7 +126,7 @@ _LINE = re.compile(rb"[^\r\n]+")
 
 def _items(body: bytes) -> Iterator[bytes]:
     try:
-        items = json.loads(body)
+        yield from (item.encode() for item in items(body.decode()))
     except (ValueError, RecursionError):
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -119,7 +134,6 @@ def _items(body: bytes) -> Iterator[bytes]:
             "hold up the others, send one a line: application/x-ndjson.",
             name="unreadable",
         ) from None
-    return (json.dumps(item).encode() for item in items)
 
 
 def _bounded(commands: Iterator[bytes]) -> list[bytes]:

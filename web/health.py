@@ -18,7 +18,7 @@ router = APIRouter(tags=["health"])
 @router.get(
     "/healthz",
     summary="Does this process live?",
-    responses=answers({200: ("It does.", {"status": "ok"})}),
+    responses=answers({200: ("It does.", {"status": "ok"})}, 422),
 )
 async def healthz() -> Healthy:
     """Asks nobody else, so it tells nothing of the database: restart what does not answer here."""
@@ -28,7 +28,9 @@ async def healthz() -> Healthy:
 @router.get(
     "/readyz",
     summary="Can this process work?",
-    responses=answers({200: ("It can.", {"database": "ok", "schema": "ok", "redis": "ok"})}, 503),
+    responses=answers(
+        {200: ("It can.", {"database": "ok", "schema": "ok", "redis": "ok"})}, 422, 503
+    ),
 )
 def readyz(site: Site) -> Ready:
     """Database, schema and Redis: send nothing here while one is missing, and restart nothing."""

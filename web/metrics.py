@@ -55,7 +55,7 @@ def _may_measure(
     summary="Measurements, for Prometheus",
     response_class=Response,
     dependencies=[Depends(_may_measure)],
-    responses=metrics_answers(METRICS, 401, 403, 503),
+    responses=metrics_answers(METRICS, 401, 403, 422, 503),
 )
 def metrics(site: Site) -> Response:
     """Gauges of the queues, by account and channel; the same from every process.

@@ -1,5 +1,6 @@
 """The OpenAPI document: what the routes say, and the commands' own schema."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +17,17 @@ Errors are `application/problem+json` (RFC 9457); `type` is stable, `detail` say
 """
 
 _COMPONENTS = "#/components/schemas/{model}"
+
+
+def queries(described: Mapping[str, Any]) -> dict[tuple[str, str], frozenset[str]]:
+    """The parameters that each path and method takes in its query, by what the document says."""
+    return {
+        (path, method.upper()): frozenset(
+            one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"
+        )
+        for path, operations in described["paths"].items()
+        for method, operation in operations.items()
+    }
 
 
 def document(app: FastAPI) -> dict[str, Any]:

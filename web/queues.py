@@ -26,7 +26,7 @@ def show_queues(site: Site, account: About) -> Queues:
     "/v1/tick",
     summary="Trigger what is due",
     responses=answers(
-        {200: ("What the tick did.", {"rung": 2, "rescued": 0, "quiet": 1})}, *(401, 403, 503)
+        {200: ("What the tick did.", {"rung": 2, "rescued": 0, "quiet": 1})}, *(401, 403, 422, 503)
     ),
 )
 def tick(site: Site, calling: Operator) -> Ticked:

@@ -83,7 +83,7 @@ def _make(site: Services, calling: Caller, wanted: TokenWanted) -> NewToken:
     "/v1/tokens",
     summary="List tokens",
     responses=answers(
-        {200: ("Tokens, also those that have ended.", {"tokens": [TOKEN]})}, *(401, 403, 503)
+        {200: ("Tokens, also those that have ended.", {"tokens": [TOKEN]})}, *(401, 403, 422, 503)
     ),
 )
 def list_(site: Site, calling: Admin) -> Tokens:

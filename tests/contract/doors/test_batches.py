@@ -29,6 +29,11 @@ def accept(connection: Connection, command: bytes) -> None:
     assert accept_raw(connection, command, "another") is not None
 
 
+def bring(doors: Doors, name: str, batch: list[bytes]) -> None:
+    doors[name].submit_all(batch)
+    doors.take_in()
+
+
 def while_another_door_brings(
     doors: Doors, name: str, between: Interleaving, batch: list[bytes], others: list[bytes]
 ) -> None:
@@ -39,7 +44,7 @@ def while_another_door_brings(
         with engine.connect() as another:
             another.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")  # it never has to wait
             accept(another, others[0])
-            task = between.run(lambda: (doors[name].submit_all(batch), doors.take_in()))
+            task = between.run(partial(bring, doors, name, batch))
             until(partial(waits_for, engine, backend(another)), f"{name} waits for another door")
             for command in others[1:]:
                 accept(another, command)

@@ -225,7 +225,6 @@ SAME: dict[str, tuple[bytes, bytes]] = {
         values('"a": 9007199254740991, "b": -9007199254740991'),
         values('"a": 9.007199254740991e15, "b": -9007199254740991.0'),
     ),
-    "a name twice": (values('"a": 1, "a": 2'), values('"a": 2')),
     "true, and a text of it": (values('"a": true, "b": "true"'), values('"b": "true", "a": true')),
     "escapes": (profile(name="é€😀\u2028\x85\x7f"), dense(profile(name="é€😀\u2028\x85\x7f"))),
     "no escapes": (profile(name="é€😀\u2028"), dense(profile(name="é€😀\u2028"), escaped=False)),
@@ -344,6 +343,10 @@ UNREADABLE: dict[str, bytes] = {
     "nested 100,000 deep": b"[" * 100_000 + b"]" * 100_000,
     "a number beyond ±(2^53 - 1)": values('"a": 9007199254740992').replace(b"ID", b"h-1"),
     "a number that is no number, `1e400`": values('"a": 1e400').replace(b"ID", b"h-2"),
+    "no number, `NaN` or `Infinity`": values('"a": NaN').replace(b"ID", b"h-3"),
+    "a name twice, as `kind`": raw("k-1", "resume", customers=["c-1"])[:-1] + b', "kind": "pause"}',
+    "UTF-16": raw("w-1", "pause", customers=["c-1"]).decode().encode("utf-16"),
+    "a byte order mark before UTF-8": b"\xef\xbb\xbf" + raw("w-2", "pause", customers=["c-1"]),
     "longer than 16,000,000 bytes": as_long_as(MAX_BYTES + 1),
 }
 

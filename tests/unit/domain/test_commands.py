@@ -221,8 +221,8 @@ KINDS = ", ".join(Kind)
     [
         ("", "Invalid JSON: "),
         ("{", "Invalid JSON: "),
-        (b"\xff\xfe", "Invalid JSON: "),
-        ('{"id": "\ud800"}', "Invalid JSON: "),
+        (b"\xff\xfe", "It is not in UTF-8"),
+        ('{"id": "\ud800"}', "It is not in UTF-8"),
         ('{"id": "\\ud800"}', "Invalid JSON: "),
         ("[" * 100_000, "Invalid JSON: recursion limit exceeded"),
         ('{"a":' * 100_000, "Invalid JSON: recursion limit exceeded"),

@@ -17,7 +17,14 @@ from ops.check_command import door_result
 from ops.servers import Servers
 from storage.database import connect
 from web import body
+from web.app import openapi_document
 from web.protocol import PatientProtocol
+
+DOCUMENT = openapi_document()
+ADDRESSES = [
+    *((path, method) for path, methods in DOCUMENT["paths"].items() for method in methods),
+    ("/openapi.json", "get"),
+]
 
 TYPES = {
     400: "bad-request",
@@ -64,9 +71,62 @@ def test_mistakes_in_a_request_are_problems(admin: httpx.Client) -> None:
     assert_problem(admin.post("/v1/tokens", content=b"{"), 415)
 
 
+def test_parameter_that_an_address_has_not_is_refused_with_those_that_there_are(
+    layby: Layby, admin: httpx.Client
+) -> None:
+    """`?wati=quiet` would answer as if nothing had been asked."""
+    for path, method in ADDRESSES:
+        at = path.format(customer="ann", command="x", token="x")
+        described = DOCUMENT["paths"].get(path, {}).get(method, {}).get("parameters", ())
+        there = sorted(one["name"] for one in described if one["in"] == "query")
+        answered = admin.request(method, at, params={"wati": "quiet", "<x>": ""}, json={})
+        assert_problem(answered, 422, "query.wati: is not a parameter", "query.…: is not")
+        takes = f"It takes: {', '.join(there)}." if there else "It takes no parameters."
+        assert answered.json()["detail"].endswith(takes)
+        for name in there:
+            answered = admin.request(method, at, params=[(name, "1"), (name, "2")], json={})
+            assert_problem(answered, 422, f"query.{name}: is given twice")
+    assert len(ADDRESSES) > len(DOCUMENT["paths"])
+    assert layby.one("SELECT count(*) FROM commands") == 0
+
+
+def test_parameters_that_an_address_has_are_told_it_whatever_they_say(admin: httpx.Client) -> None:
+    assert admin.get("/v1/customers?limit=5&place=active").status_code == 200
+    assert admin.head("/v1/customers?limit=5").status_code == 200
+
+
+def test_name_that_is_given_twice_is_refused_for_its_command_alone(
+    layby: Layby, admin: httpx.Client
+) -> None:
+    """One reader takes the last value, another one the first: silence would become its end."""
+    twice = b'{"id": "2", "account": "acme", "kind": "pause", "customers": ["a"], "kind": "resume"}'
+    once = json.dumps(command("1", "pause", customers=["a"])).encode()
+    headers = {"Content-Type": "application/json"}
+    for body_ in (b"[%b, %b ]\n", b"\xef\xbb\xbf [%b,\r\n%b]"):
+        answered = admin.post("/v1/commands", content=body_ % (once, twice), headers=headers)
+        assert [one["status"] for one in answered.json()] == [202, 422]
+        assert "kind: is given twice" in answered.json()[1]["problem"]["detail"]
+    nested = once.replace(b'["a"]', b'{"place": "active", "place": "active"}')
+    answered = admin.post("/v1/commands", content=nested, headers=headers)
+    assert "place: is given twice" in answered.json()["detail"]
+    king = b'\xef\xbb\xbf{"role": "viewer", "role": "admin"}'
+    assert_problem(admin.post("/v1/tokens", content=king, headers=headers), 422, "role: is given")
+    assert layby.rows("SELECT command FROM commands") == [("1",)]
+
+
+def test_list_that_is_none_is_refused_as_a_whole(admin: httpx.Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    for listed in (b"[", b"[{}", b"[{},", b"[{},]", b"[,{}]", b"[{}]]", b"[{}] {}", b"[{} {}]"):
+        answered = admin.post("/v1/commands", content=listed, headers=headers)
+        assert answered.status_code == 422
+        assert "The list can't be read" in answered.json()["detail"], listed
+
+
 @pytest.mark.parametrize(
     "headers",
     [
+        {"Content-Type": "application/json; charset=utf-16"},
+        {"Content-Type": 'application/x-ndjson;charset="iso-8859-1"'},
         {},
         {"Content-Type": "application/x-www-form-urlencoded"},
         {"Content-Type": "text/plain"},
