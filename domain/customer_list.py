@@ -94,24 +94,75 @@ def lines_of(text: str) -> list[str]:
 
 
 def read_table(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The header, then each row, with the number of its first line; blank ones are passed over."""
+    """The header, then each row, with the number of its first line; blank ones are passed over.
+
+    So are the empty cells that a spreadsheet writes behind the header and its columns.
+    """
     if not text.strip():
         raise CustomerListError("It is empty. Its first line must name the columns.")
     lines = lines_of(text)
-    first = next(line for line in lines if line.strip())
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    begins = 1
+    delimiter, above = _delimiter(lines)
+    reader = csv.reader(lines[above:], delimiter=delimiter, strict=True)
+    begins, columns = above + 1, 0
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                yield begins, [cell.strip() for cell in cells]
-            begins = reader.line_num + 1
+                stripped = [cell.strip() for cell in cells]
+                row = _without_empty_ends([_as_meant(one) for one in stripped], columns)
+                yield begins, row
+                columns = columns or len(row)
+            begins = above + reader.line_num + 1
     except csv.Error as error:
         raise CustomerListError(
             f"It is not a CSV from line {begins} on: {error}. Look for a quote that is not closed "
             "there."
         ) from None
+
+
+def _delimiter(lines: list[str]) -> tuple[str, int]:
+    """What parts the cells, and how many lines are above the header but for blank ones."""
+    at, first = next((at, line) for at, line in enumerate(lines) if line.strip())
+    if named := _NAMES_DELIMITER.fullmatch(first):
+        return named[1], at + 1
+    outside_quotes = _QUOTED.sub("", first)
+    return max(",;\t", key=outside_quotes.count), 0
+
+
+# Excel's own line, which it shows to nobody.
+_NAMES_DELIMITER = re.compile(r'"?sep=([,;\t|])"?[,;\t|]*\s*', re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+
+
+def _without_empty_ends(cells: list[str], columns: int) -> list[str]:
+    while len(cells) > columns and not cells[-1]:
+        del cells[-1]
+    return cells
+
+
+def _as_meant(cell: str) -> str:
+    """A cell without what keeps a spreadsheet from reckoning with it: ="01234", '+49…."""
+    if not cell.startswith(("=", "'")):
+        return cell
+    return next((kept[1] for way in _KEPT_AS_TEXT if (kept := way.fullmatch(cell))), cell)
+
+
+_KEPT_AS_TEXT = (re.compile(r'="([^"]*)"'), re.compile(r"'([=+@0-9-].*)", re.DOTALL))
+
+
+def _spoilt(cell: str) -> str | None:
+    """What a spreadsheet has made of a cell, so that nobody knows what was in it."""
+    if _SHORTENED.fullmatch(cell):
+        return (
+            "is a number that a spreadsheet has shortened, as in 4.9E+11: format the column as "
+            "text there, enter it again, and export anew"
+        )
+    if _MISTAKE.fullmatch(cell):
+        return "is a mistake of a spreadsheet's formula, as #N/A is: correct it there"
+    return None
+
+
+_SHORTENED = re.compile(r"-?\d(?:[.,]\d+)?[Ee]\+\d{2,3}")
+_MISTAKE = re.compile(r"#(?:N/A|NV|[A-ZÄÖÜ0/]+[!?])")
 
 
 def _columns(header: list[str]) -> list[str]:
@@ -121,7 +172,8 @@ def _columns(header: list[str]) -> list[str]:
         some = set(names) & set(DETAILS)
         raise CustomerListError(
             f"It has no {'column id' if some else 'header that Layby knows'}. Its first line must "
-            f"name the columns: id, and any of {known}; others become values for templates."
+            f"name the columns: id, and any of {known}; others become values for templates. "
+            "Commas, semicolons or tabs part them."
         )
     for number, name in enumerate(names, 1):
         if name in names[: number - 1]:
@@ -170,6 +222,13 @@ def _row(line: int, columns: list[str], cells: list[str]) -> Row | BadRow:
     fields.pop(REASON, None)
     if not given:
         return BadRow(line, None, "the id is missing")
+    spoilt = {
+        name: said
+        for name, cell in fields.items()
+        if ("+" in cell or "#" in cell) and (said := _spoilt(cell))
+    }
+    if said := _spoilt(given):
+        return BadRow(line, None, f"id: {said}")
     try:
         customer = _ID.validate_python(given)
     except ValidationError:
@@ -177,6 +236,8 @@ def _row(line: int, columns: list[str], cells: list[str]) -> Row | BadRow:
     if len(cells) != len(columns):
         reason = f"has {len(cells)} fields, and the header names {len(columns)}"
         return BadRow(line, customer, reason)
+    if spoilt:
+        return BadRow(line, customer, "; ".join(f"{name}: {said}" for name, said in spoilt.items()))
     if any("\0" in cell for cell in cells):
         return BadRow(line, customer, "has a NUL character, which the database can't keep")
     return Row(line, customer, fields)

@@ -1,8 +1,10 @@
 """Customers from a CSV file: what can be read of it, and each row that can't with its reason.
 
-UTF-8, with or without a byte order mark. What a list must look like: `domain/customer_list.py`.
+UTF-8, with or without a byte order mark, or UTF-16 with one ("Unicode text"). What a list must look
+like: `domain/customer_list.py`.
 """
 
+import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,8 +68,13 @@ def read_text(path: Path) -> str:
         raise CustomerFileError(
             f"{path} is a spreadsheet or an archive, not a CSV. Save it as CSV UTF-8 first."
         )
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise CustomerFileError(f"{path} is in UTF-16. Save it as CSV UTF-8 first.")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError:
+            raise CustomerFileError(
+                f"{path} is in UTF-16 that ends or breaks off in the middle. Save it as CSV UTF-8."
+            ) from None
     if b"\0" in content:
         raise CustomerFileError(f"{path} is a binary file, not a CSV. Export a CSV UTF-8.")
     try:
