@@ -1,6 +1,6 @@
 """What operators look at: customers, one customer's story, queues, and what went wrong."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,15 +33,27 @@ def customers(
     screen.table(json, rows, none="There are no such customers.")
 
 
-def queues(account: Account = None, json: Json = False) -> None:
+def queues(
+    account: Account = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Count to the end what is for later, too.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show what waits: commands to apply, sends due, later and started."""
     with (
         open_installation(read_settings()) as installation,
         installation.engine.connect() as connection,
     ):
-        rows = reports.queues(connection, account)
+        rows = reports.queues(connection, account, None if exact else reports.LATER_AT_MOST)
         check_there(connection, account, rows)
-    screen.table(json, rows, none="Nothing waits.")
+    shown = rows if json else [_without_more(row) for row in rows]
+    screen.table(json, shown, none="Nothing waits.")
+
+
+def _without_more(row: dict[str, Any]) -> dict[str, Any]:
+    more = row.pop("more")
+    return {**row, "later": f"{row['later']}+"} if more else row
 
 
 def failed(account: Account = None, limit: Limit = 100, json: Json = False) -> None:

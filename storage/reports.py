@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from domain.message import Channel
+
 Rows = list[dict[str, Any]]
 
 
@@ -200,50 +202,64 @@ def coming(connection: Connection, account: str, name: str) -> Rows:
     )
 
 
-def queues(connection: Connection, account: str | None) -> Rows:
+LATER_AT_MOST = 10_000
+"""What is counted of an account's channel for later: it stands there in any number."""
+
+
+def queues(connection: Connection, account: str | None, later: int | None = LATER_AT_MOST) -> Rows:
     """What is due, later and started on each account's channels, and commands that wait.
 
+    `later` is counted so far, and `more` says whether there is more of it; None: to the end.
     `intake`: submitted in SQL and not taken in; `lifecycle`: accepted and not applied.
     """
-    return _rows(
-        connection,
-        """
-        SELECT account, queue, due, oldest_due, later, started,
-               (SELECT string_agg(w.scope || ' ' || w.name
-                                  || coalesce(' (' || nullif(w.reason, '') || ')', ''),
-                                  ', ' ORDER BY w.scope, w.name)
-                FROM switches w
-                WHERE w.account IN ('', all_queues.account)
-                  AND CASE WHEN queue IN ('lifecycle', 'bulk')
-                           THEN w.scope = 'queue' AND w.name = queue
-                           ELSE w.scope IN ('account', 'template')
-                                OR (w.scope = 'channel' AND w.name = queue) END) AS paused
-        FROM (
-            SELECT q.account, q.channel AS queue,
-                   count(*) FILTER (WHERE q.due) AS due,
-                   min(q.due_at) FILTER (WHERE q.due) AS oldest_due,
-                   count(*) FILTER (WHERE NOT q.due) AS later,
-                   count(*) FILTER (WHERE q.due IS NULL) AS started
-            FROM (
-                SELECT p.account, p.channel, p.due_at,
-                       p.due_at <= coalesce(a.test_now, statement_timestamp()) AS due
-                FROM pending p JOIN accounts a USING (account)
-                UNION ALL
-                SELECT account, channel, NULL, NULL FROM started
-            ) AS q GROUP BY q.account, q.channel
-            UNION ALL
-            SELECT account, CASE WHEN bulk THEN 'bulk' ELSE 'lifecycle' END, count(*),
-                   min(received_at), 0, 0
-            FROM commands WHERE state = 'accepted' GROUP BY account, bulk
-            UNION ALL
-            SELECT command->>'account', 'intake', count(*), min(submitted_at), 0, 0
-            FROM submissions GROUP BY command->>'account'
-        ) AS all_queues
-        WHERE CAST(:account AS text) IS NULL OR account = :account
-        ORDER BY account, queue
-        """,
-        account=account,
+    # Of an account's clock the planner knows nothing: it would read all that is pending.
+    connection.execute(
+        text("SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)")
     )
+    return _rows(connection, _QUEUES, account=account, channels=list(Channel), later=later)
+
+
+_QUEUES = """
+    SELECT account, queue, due, oldest_due, later, more, started,
+           (SELECT string_agg(w.scope || ' ' || w.name
+                              || coalesce(' (' || nullif(w.reason, '') || ')', ''),
+                              ', ' ORDER BY w.scope, w.name)
+            FROM switches w
+            WHERE w.account IN ('', all_queues.account)
+              AND CASE WHEN queue IN ('lifecycle', 'bulk')
+                       THEN w.scope = 'queue' AND w.name = queue
+                       ELSE w.scope IN ('account', 'template')
+                            OR (w.scope = 'channel' AND w.name = queue) END) AS paused
+    FROM (
+        SELECT a.account, channel AS queue, d.due, d.oldest_due,
+               least(l.later, CAST(:later AS bigint)) AS later,
+               coalesce(l.later > CAST(:later AS bigint), false) AS more,
+               coalesce(s.started, 0) AS started
+        FROM (SELECT account, coalesce(test_now, statement_timestamp()) AS now
+              FROM accounts) AS a
+        CROSS JOIN unnest(CAST(:channels AS text[])) AS c (channel)
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS due, min(due_at) AS oldest_due FROM pending
+            WHERE account = a.account AND channel = c.channel AND due_at <= a.now) d
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS later FROM (
+                SELECT FROM pending
+                WHERE account = a.account AND channel = c.channel AND due_at > a.now
+                ORDER BY due_at LIMIT CAST(:later AS bigint) + 1) AS so_far) l
+        LEFT JOIN (SELECT account, channel, count(*) AS started
+                   FROM started GROUP BY account, channel) s USING (account, channel)
+        WHERE d.due > 0 OR l.later > 0 OR s.started > 0
+        UNION ALL
+        SELECT account, CASE WHEN bulk THEN 'bulk' ELSE 'lifecycle' END, count(*),
+               min(received_at), 0, false, 0
+        FROM commands WHERE state = 'accepted' GROUP BY account, bulk
+        UNION ALL
+        SELECT command->>'account', 'intake', count(*), min(submitted_at), 0, false, 0
+        FROM submissions GROUP BY command->>'account'
+    ) AS all_queues
+    WHERE CAST(:account AS text) IS NULL OR account = :account
+    ORDER BY account, queue
+"""
 
 
 def unresolved(connection: Connection, state: str, account: str | None, limit: int) -> Rows:

@@ -146,7 +146,8 @@ class Queue(BaseModel):
     queue: str = Field(description="`email`, `sms`, or `lifecycle` for commands.")
     due: int
     oldest_due: datetime | None
-    later: int
+    later: int = Field(description="At most 10,000, unless asked for exactly.")
+    more: bool = Field(description="Whether there are more than `later` says.")
     started: int
 
 

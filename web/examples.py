@@ -173,6 +173,7 @@ QUEUES = {
             "due": 12,
             "oldest_due": "2026-11-22T10:00:00Z",
             "later": 4000,
+            "more": False,
             "started": 50,
         }
     ]

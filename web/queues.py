@@ -1,6 +1,8 @@
 """What waits, and the tick that an outside scheduler triggers."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from scheduler.ticks import ring, sweep
 from storage import reports
@@ -16,9 +18,16 @@ router = APIRouter(tags=["queues"])
     summary="What waits",
     responses=answers({200: ("Each queue with anything in it.", QUEUES)}, *(401, 403, 422, 503)),
 )
-def show_queues(site: Site, account: About) -> Queues:
+def show_queues(
+    site: Site,
+    account: About,
+    exact: Annotated[  # noqa: FBT002 - a parameter of the query
+        bool, Query(description="Count `later` to the end, however much that is.")
+    ] = False,
+) -> Queues:
     """Sends due, later and started, and commands not applied yet."""
-    rows = site.transact(lambda connection: reports.queues(connection, account))
+    most = None if exact else reports.LATER_AT_MOST
+    rows = site.transact(lambda connection: reports.queues(connection, account, most))
     return Queues(queues=[Queue(**row) for row in rows])
 
 

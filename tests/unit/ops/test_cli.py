@@ -9,15 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from backlog import another_account
+from backlog import another_account, make_due
 from concurrency.parts import start
-from harness import KEY, Layby
+from harness import KEY, START, Layby
 from warm import WarmLayby
 
 from domain.message import Answer, Result
 from ops.fact_words import in_words
 from ops.servers import Servers
 from storage import rescues
+from storage.reports import LATER_AT_MOST
 from workers.settling import settle_open
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -213,6 +214,15 @@ def test_queues_tells_what_is_due_later_and_started(layby: Layby, run: Run) -> N
     assert (rows["sms"]["due"], rows["sms"]["later"]) == (0, 2)
     assert rows["lifecycle"]["due"] == 1
     assert "intake" not in rows
+
+
+def test_queues_tells_where_it_has_not_counted_to_the_end(layby: Layby, run: Run) -> None:
+    layby.set_up()
+    make_due(layby.engine, "acme", LATER_AT_MOST + 1, at=START + timedelta(days=1))
+    assert " 10000+ " in run("queues").stdout
+    assert " 10001 " in run("queues", "--exact").stdout
+    (row,) = json.loads(run("queues", "--json").stdout)
+    assert (row["later"], row["more"]) == (LATER_AT_MOST, True)
 
 
 def test_command_submitted_in_sql_is_counted_and_told_of_before_it_is_taken_in(

@@ -4,10 +4,12 @@ from itertools import chain
 from typing import Any
 
 import httpx
+import pytest
 from harness import Layby, numbered
 from web_door import Door
 
 from domain.access import Role
+from storage import reports
 
 
 def pages(client: httpx.Client, **query: Any) -> list[list[str]]:
@@ -135,6 +137,18 @@ def test_queues_tell_what_is_due_later_and_waiting(layby: Layby, admin: httpx.Cl
     layby.accept("pause", customers=["ann"])
     queues = {one["queue"]: one for one in admin.get("/v1/queues").json()["queues"]}
     assert (queues["email"]["due"], queues["lifecycle"]["due"]) == (2, 1)
+
+
+def test_queues_count_what_is_for_later_so_far_or_to_the_end(
+    layby: Layby, admin: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "LATER_AT_MOST", 1)
+    layby.set_up()
+    layby.on_schedule("ann", "bob")
+    layby.deliver()
+    for asked, told in (("", (1, True)), ("?exact=false", (1, True)), ("?exact=true", (2, False))):
+        (one,) = admin.get(f"/v1/queues{asked}").json()["queues"]
+        assert (one["later"], one["more"]) == told
 
 
 def test_viewer_may_read_everything(layby: Layby, door: Door) -> None:
