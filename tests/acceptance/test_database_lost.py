@@ -110,7 +110,7 @@ def kill_under(
         closing(psycopg.connect(stage.database_url, autocommit=True)) as looks,
     ):
         holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        holder.execute(lock)  # type: ignore[arg-type]
+        holder.execute(lock)
         runs = [pool.submit(stage.layby, *words, typed=SEND) for words in commands]
 
         def all_wait() -> bool:
