@@ -3,7 +3,19 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from stateful.debts_plans import CALENDARS, CAPS, FROM_A_DAY, PEOPLE, QUIET, VERSIONS, ZONES
+from stateful.debts_plans import (
+    CALENDARS,
+    CAPS,
+    COUNTRIES,
+    FROM_A_DAY,
+    LAW,
+    NUMBERS,
+    PEOPLE,
+    QUIET,
+    VERSIONS,
+    ZONES,
+)
+from stateful.weights import as_often_as_named
 
 from domain.message import Answer, Channel
 
@@ -51,7 +63,7 @@ SELDOM = st.one_of(
     _fact("dispute", reference=references, outcome=st.just("upheld")),
     _fact("interaction", ABOUT, direction=st.just("inbound")),
 )
-FACTS = st.one_of(OFTEN, OFTEN, OFTEN, SELDOM)
+FACTS = as_often_as_named(OFTEN, OFTEN, OFTEN, SELDOM)
 """Most leave something to go on with."""
 
 Command = tuple[str, Fields]
@@ -66,6 +78,10 @@ CONSENT = st.just({"source": "START", "at": "2020-01-01T00:00:00Z"})
 RECORDS = _command("record", _fields(fact=FACTS))
 MOVING = _command("record", _fields(fact=st.one_of(PARTS, INVOICES)))
 """What a run counts from."""
+UPHELD = _command(
+    "record",
+    _fields(fact=_fact("dispute", reference=references, outcome=st.just("upheld"))),
+)
 ASSIGNMENTS = st.one_of(
     _command(
         "assign_schedule",
@@ -73,7 +89,13 @@ ASSIGNMENTS = st.one_of(
     ),
     _command("assign_schedule", _fields(schedule=st.just("hours"), reference=references)),
 )
-MOVES_AWAY = _command("update_customer", _fields(profile=_fields(zone=st.sampled_from(ZONES))))
+PROFILES = st.one_of(
+    _fields(zone=st.sampled_from(ZONES)),
+    _fields(zone=st.none(), phone=st.sampled_from(NUMBERS)),
+    _fields(phone=st.sampled_from(NUMBERS), country=st.sampled_from(COUNTRIES)),
+    _fields(country=st.sampled_from(COUNTRIES)),
+)
+MOVES_AWAY = _command("update_customer", _fields(profile=PROFILES))
 NEWER = _command("move_to_version", _fields(schedule=schedules))
 SILENCES = st.one_of(_command("block", _fields(SCOPE)), _command("opt_out", _fields(SCOPE)))
 LIFTS = st.one_of(
@@ -84,7 +106,7 @@ LEAVES = st.one_of(
     _command("move_to_directory", _fields()),
     _command("remove_from_schedule", _fields(ABOUT, schedule=schedules)),
 )
-COMMANDS = st.one_of(
+COMMANDS = as_often_as_named(
     *[RECORDS] * 4,
     *[MOVES_AWAY] * 2,
     *[MOVING] * 2,
@@ -101,7 +123,8 @@ HOLDING = st.one_of(
 )
 AGAIN = st.sampled_from([Answer.TEMPORARY, Answer.NOT_HANDED_OVER, Answer.NO_SUCH_RECIPIENT])
 RECIPIENTS = st.sampled_from(
-    sorted({(channel, at) for _, where in PEOPLE.values() for channel, at in where.items()})
+    [("email", at["email"]) for *_, at in PEOPLE.values()]
+    + [("sms", number) for number in NUMBERS if number]
 )
 ANSWERS = st.sampled_from(
     [
@@ -133,10 +156,11 @@ SENDS = st.one_of(
     _act("settle", which=some, with_=ANSWERS),
     _act("rescue"),
 )
-ACTS = st.one_of(
+ACTS = as_often_as_named(
     *[_act("go_out", late_hours=SELDOM_LATE, answers=IN_TURN)] * 9,
     *[_act("command", name=names, command=COMMANDS)] * 2,
     *[_act("command_about", which=some, command=MOVING)] * 3,
+    *[_act("command_about", which=some, command=UPHELD)] * 2,
     *[_act("command_holds", name=names, command=COMMANDS, meanwhile=SENDS)] * 2,
     *[_act("command_waits", name=names, command=COMMANDS, for_=SENDS)] * 2,
     *[_act("while_it_is_out", which=some, command=MOVING, with_=ANSWERS, late_hours=LATE)] * 3,
@@ -150,7 +174,17 @@ ACTS = st.one_of(
     _act("travel", hours=st.sampled_from([1, 9, 24])),
     *[_act("release", name=names)] * 2,
     *[_act("edit", schedule=schedules, which=some)] * 3,
-    *[_act("put_rules", caps=st.sampled_from(CAPS), quiet=st.sampled_from(QUIET))] * 2,
+    *[
+        _act(
+            "put_rules",
+            caps=st.sampled_from(CAPS),
+            quiet=st.sampled_from(QUIET),
+            collector=st.booleans(),
+            law=st.sampled_from(LAW),
+            apart=st.sampled_from([True, True, False]),
+        )
+    ]
+    * 2,
     _act("put_zone", zone=st.sampled_from(ZONES)),
     _act("put_calendar", calendar=st.sampled_from(CALENDARS)),
     _act(

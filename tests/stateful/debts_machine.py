@@ -18,7 +18,7 @@ from stateful.debts_pairs import Pairs
 from stateful.debts_plans import ACCOUNTS, OPENED_AT
 from stateful.debts_side import Side
 from stateful.plain.calendar import Calendar
-from stateful.plain.rules import Cap, Rules
+from stateful.plain.rules import Rules
 from stateful.plain.run import Run
 
 from domain.message import Answer, Channel
@@ -84,8 +84,8 @@ class DebtMachine(Pairs):
     def of_a_recipient(self, kind: str, recipient: tuple[str, str], scope: dict[str, str]) -> None:
         self.side.command_of_recipient(kind, recipient, scope)
 
-    def put_rules(self, caps: tuple[Cap, ...], quiet: Any) -> None:
-        self.side.put(rules=Rules(caps, quiet))
+    def put_rules(self, **of: Any) -> None:
+        self.side.put(rules=Rules(**of))
 
     def put_zone(self, zone: str) -> None:
         self.side.put(zone=zone)

@@ -4,21 +4,29 @@ from datetime import UTC, date, datetime, time
 from typing import NamedTuple
 
 from stateful.plain.calendar import EVERY_DAY, Calendar
+from stateful.plain.caps import Cap
 from stateful.plain.hours import Window
+from stateful.plain.laws import EVERY_KIND
 from stateful.plain.plan import Plan, Step
-from stateful.plain.rules import Cap, Rules
+from stateful.plain.rules import Rules
 
 OPENED_AT = datetime(2026, 3, 27, 8, tzinfo=UTC)
-"""A Friday. On Sunday clocks go forward in Berlin, a week later back in Auckland; on the Tuesday
+"""A Friday. On Sunday clocks go forward in Berlin, a week later back in Sydney; on the Tuesday
 and on the Thursday between them is a holiday of one calendar, on Friday of both."""
 
-ZONES = ("Europe/Berlin", "Asia/Tokyo", "America/New_York", "Pacific/Auckland")
+ZONES = (
+    *("Europe/Berlin", "Europe/Madrid"),
+    *("Asia/Tokyo", "America/New_York", "Australia/Sydney"),
+)
 PEOPLE = {
-    "ann": ("Europe/Berlin", {"email": "ann@example.org", "sms": "+80012345678"}),
-    "bob": ("Asia/Tokyo", {"email": "bob@example.org", "sms": "+80012345678"}),
-    "cleo": (None, {"email": "cleo@example.org"}),
+    "ann": ("Europe/Berlin", "FR", {"email": "ann@example.org", "sms": "+12145551234"}),
+    "bob": (None, "ES", {"email": "bob@example.org", "sms": "+13055551234"}),
+    "cleo": (None, None, {"email": "cleo@example.org"}),
 }
-"""Where each is and can be reached; two share a number. Both accounts have them."""
+"""Where each is and can be reached. Both accounts have them."""
+NUMBERS = ("+80012345678", "+12145551234", "+13055551234", "+33612345678", None)
+"""Free of charge, of Dallas, of Miami, of France: whose anybody's may become."""
+COUNTRIES = ("FR", "ES", None)
 
 OFFICE = Window(("mon", "tue", "wed", "thu", "fri"), time(8), time(18))
 FIRST = Step("first", 0, late_after_days=6, at=time(10))
@@ -57,7 +65,7 @@ VERSIONS = {
         Plan(
             (Step("again", 2, "sms", "email"), Step("thank", 4)),
             ends=False,
-            zone="Pacific/Auckland",
+            zone="Australia/Sydney",
             window=Window(until=time(12)),
         ),
     ),
@@ -86,6 +94,7 @@ VERSIONS = {
                 Step("day", 3, business=True, at=time(11)),
             ),
             by_moment=True,
+            holds=frozenset({"promised", "replied"}),
             window=Window(opens=time(8), until=time(20)),
             zone="Asia/Tokyo",
         ),
@@ -111,6 +120,8 @@ CAPS = (
     (Cap(1, 30, per_debt=True),),
 )
 QUIET = (None, (time(16), time(9, 30)), (time(10), time(14)))
+LAW = (EVERY_KIND, ("marketing", "service"), ("collection",), ())
+"""Of which messages."""
 CALENDARS = (EVERY_DAY, Calendar("MT"), Calendar("DK", frozenset({date(2026, 3, 29)})))
 
 
@@ -129,7 +140,7 @@ ACCOUNTS = (
     Opened(
         "America/New_York",
         Calendar("MT", frozenset({date(2026, 4, 4)})),
-        Rules((Cap(3, 24), Cap(2, 24, per_debt=True))),
+        Rules((Cap(3, 24), Cap(2, 24, per_debt=True)), law=LAW[0]),
         (
             {"schedule": "bill", "reference": "r1", "due_date": DUE},
             {"schedule": "bill", "reference": "r2", "due_date": DUE},
@@ -138,9 +149,9 @@ ACCOUNTS = (
         ),
     ),
     Opened(
-        "Pacific/Auckland",
+        "Australia/Sydney",
         Calendar("DK"),
-        Rules((Cap(1, 20),), QUIET[2]),
+        Rules((Cap(1, 20),), QUIET[2], collector=True, law=LAW[1], apart=False),
         ({"schedule": "bill", "reference": "r1", "due_date": DUE},),
     ),
 )

@@ -10,7 +10,17 @@ from concurrency.parts import Taken, answer, start, started
 from harness import KEY, TEMPLATES, Layby
 from stateful import debts_tables as tables
 from stateful.debts_acts import Command
-from stateful.debts_plans import CALENDARS, CAPS, OPENED_AT, PEOPLE, QUIET, VERSIONS, Opened
+from stateful.debts_plans import (
+    CALENDARS,
+    CAPS,
+    LAW,
+    NUMBERS,
+    OPENED_AT,
+    PEOPLE,
+    QUIET,
+    VERSIONS,
+    Opened,
+)
 from stateful.plain.account import Account
 from stateful.plain.calendar import Calendar
 from stateful.plain.customer import Came
@@ -23,7 +33,8 @@ from storage.installation import recipient_hash
 from storage.outcomes import Outcome
 from workers.holds import release_some
 
-RECIPIENTS = {recipient_hash(KEY, at): at for _, where in PEOPLE.values() for at in where.values()}
+ADDRESSES = [at["email"] for *_, at in PEOPLE.values()]
+RECIPIENTS = {recipient_hash(KEY, at): at for at in (*ADDRESSES, *NUMBERS) if at}
 TO = {"email": "address", "sms": "number"}
 CONSENT = {"source": "START", "at": "2020-01-01T00:00:00Z"}
 
@@ -61,8 +72,8 @@ class Side:
         plain.put(opened.zone, opened.calendar, opened.rules)
         for schedule, versions in VERSIONS.items():
             plain.put_schedule(schedule, versions[0])
-        for name, (zone, at) in PEOPLE.items():
-            plain.add(name, zone, at)
+        for name, (zone, country, at) in PEOPLE.items():
+            plain.add(name, zone, country, at)
             for run in opened.runs:
                 plain.apply("assign_schedule", name, run)
 
@@ -100,7 +111,13 @@ class Side:
     def begin_anew(self) -> None:
         """Everybody on every schedule, each in its next version, under the next rules."""
         number = len(self.plain.versions["bill"])
-        rules = Rules(CAPS[number % len(CAPS)], QUIET[number % len(QUIET)])
+        rules = Rules(
+            CAPS[number % len(CAPS)],
+            QUIET[number % len(QUIET)],
+            collector=bool(number % 2),
+            law=LAW[number % len(LAW)],
+            apart=bool(number % 3),
+        )
         self.put(calendar=CALENDARS[number % len(CALENDARS)], rules=rules)
         for schedule, versions in VERSIONS.items():
             self.edit(schedule, number)
@@ -237,17 +254,16 @@ def _opening(opened: Opened) -> Iterator[tuple[str, dict[str, Any]]]:
             "test_clock": OPENED_AT,
             "zone": opened.zone,
             "holidays": opened.calendar.as_json(),
-            # What is late goes out at once: tests/unit/workers/test_policy.py has that rule.
-            "rules": opened.rules.as_json() | {"apart": False},
+            "rules": opened.rules.as_json(),
         },
     )
     for template, definition in TEMPLATES.items():
         yield "put_template", {"template": template, "definition": definition}
     for schedule, versions in VERSIONS.items():
         yield "put_schedule", {"schedule": schedule, "definition": versions[0].as_json()}
-    for name, (zone, at) in PEOPLE.items():
-        profile = {"email": at["email"]} | ({"zone": zone} if zone else {})
-        profile |= {"phone": at["sms"]} if "sms" in at else {}
+    for name, (zone, country, at) in PEOPLE.items():
+        told = {"zone": zone, "country": country, "email": at["email"], "phone": at.get("sms")}
+        profile = {key: value for key, value in told.items() if value}
         yield "add_customer", {"customers": [name], "profile": profile, "place": "active"}
     for run in opened.runs:
         yield "assign_schedule", {"customers": list(PEOPLE), **run}

@@ -32,9 +32,9 @@ class Account:
         self.customers: dict[str, Customer] = {}
         self.versions: dict[str, list[Plan]] = {}
 
-    def add(self, name: str, zone: str | None, at: dict[str, str]) -> None:
-        where = Where(self.settings, zone)
-        self.customers[name] = Customer(self.now, name, where, at, self.words)
+    def add(self, name: str, zone: str | None, country: str | None, at: dict[str, str]) -> None:
+        where = Where(self.settings, zone, at.get("sms"), country)
+        self.customers[name] = Customer(self.now, name, where, dict(at), self.words)
 
     def put(
         self,
@@ -70,7 +70,7 @@ class Account:
             case "record":
                 return record(who, fields["fact"])
             case "update_customer":
-                who.move_to_zone(fields["profile"]["zone"])
+                who.change(fields["profile"])
                 return Came()
             case "block" | "opt_out":
                 return silence(who, KINDS[kind], **fields)

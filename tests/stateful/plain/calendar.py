@@ -1,15 +1,17 @@
 """Holidays and business days, with the days written out: docs/schedules.md."""
 
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 
-DAY = timedelta(days=1)
+from stateful.plain.hours import DAY
+
 SATURDAY = 5
 OF_COUNTRY = {
     "MT": "2026-03-19 2026-03-31 2026-04-03 2026-05-01 2026-06-07 2026-06-29 2026-08-15",
     "DK": "2026-04-02 2026-04-03 2026-04-05 2026-04-06 2026-05-14 2026-05-24 2026-05-25",
+    "FR": "2026-04-06 2026-05-01 2026-05-08 2026-05-14 2026-05-25 2026-07-14 2026-08-15",
 }
-"""From March to August of 2026, Malta and Denmark: they have Good Friday in common, and no more."""
+"""From March to August of 2026. Malta and Denmark have Good Friday in common, and no more."""
 
 
 class Calendar(NamedTuple):

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
+from stateful.plain.caps import Message
 from stateful.plain.owed import Owed
 from stateful.plain.plan import Anchor, Plan, Step
-from stateful.plain.rules import Message
 from stateful.plain.run import Run
 from stateful.plain.where import Where
 from stateful.plain.words import Words
@@ -195,9 +195,19 @@ class Customer:
         runs = [run for run in self.runs if not run.ended or run.ended > self.now - back]
         return [message for run in runs for message in run.messages]
 
-    def move_to_zone(self, zone: str) -> None:
-        self.where.zone = zone
-        self.plan_anew()
+    def change(self, profile: dict[str, str | None]) -> None:
+        """A zone that is told, and a number or country that tells of another one, plan anew."""
+        before = self.where.derived
+        if "zone" in profile:
+            self.where.zone = profile["zone"]
+        if "country" in profile:
+            self.where.country = profile["country"]
+        if "phone" in profile:
+            self.where.number = profile["phone"]
+            self.at.pop("sms", None)
+            self.at |= {"sms": profile["phone"]} if profile["phone"] else {}
+        if "zone" in profile or (self.where.zone is None and self.where.derived != before):
+            self.plan_anew()
 
     def plan_anew(self) -> None:
         """What is pending, unless it is tried again: at the same local time, by the same way."""

@@ -4,9 +4,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from stateful.plain.calendar import DAY
 from stateful.plain.customer import Came, Customer, Mark
-from stateful.plain.hours import shown
+from stateful.plain.hours import DAY, shown
 from stateful.plain.plan import Anchor
 from stateful.plain.run import Run
 

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
 from heapq import merge
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 QUARTER = timedelta(minutes=15)
 FURTHEST_EAST = timedelta(hours=15)
 NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-AT_MOST = timedelta(days=60)
+DAY = timedelta(days=1)
+SOON, FORTNIGHT, AT_MOST = 40 * DAY, 14 * DAY, 400 * DAY
 
 
 class Window(NamedTuple):
@@ -52,18 +53,31 @@ def shown(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def first(
-    at: datetime, allowed: Callable[[datetime], bool], also: Iterable[datetime] = ()
+    at: datetime,
+    allowed: Callable[[datetime], bool],
+    also: Iterable[datetime] = (),
+    places: Iterable[ZoneInfo] = (),
 ) -> datetime | None:
     """The first allowed moment from `at` on: that itself, a quarter, or one of `also`.
 
-    None: never, for what is not within AT_MOST does not come again either.
+    None: never. What does not come soon comes only after some place has set its clock.
     """
-    later = merge(_quarters(at), sorted(one for one in also if one > at))
-    return next((one for one in chain([at], later) if allowed(one)), None)
+    soon = merge(_quarters(at, SOON), sorted(one for one in also if one > at))
+    much_later = (_quarters(day, FORTNIGHT) for day in _clocks_are_set(at, places))
+    every = chain([at], soon, chain.from_iterable(much_later))
+    return next((one for one in every if allowed(one)), None)
 
 
-def _quarters(at: datetime) -> Iterator[datetime]:
+def _quarters(at: datetime, span: timedelta) -> Iterator[datetime]:
     quarter = at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
-    while quarter < at + AT_MOST:
+    while quarter < at + span:
         quarter += QUARTER
         yield quarter
+
+
+def _clocks_are_set(at: datetime, places: Iterable[ZoneInfo]) -> Iterator[datetime]:
+    """The days on which they are."""
+    days = [at + n * DAY for n in range(SOON.days, AT_MOST.days)]
+    offsets = [[day.astimezone(place).utcoffset() for place in places] for day in days]
+    each = pairwise(zip(days, offsets, strict=True))
+    return (day for (day, before), (_, then) in each if before != then)

@@ -4,8 +4,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from stateful.plain.calendar import DAY, Calendar
-from stateful.plain.hours import ALWAYS, Window, first, shown
+from stateful.plain.calendar import Calendar
+from stateful.plain.hours import ALWAYS, DAY, Window, first, shown
 
 TEXTS = {"email": "hello", "sms": "nudge"}
 NINE = time(9)

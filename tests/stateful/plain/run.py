@@ -5,9 +5,10 @@ from datetime import date, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from stateful.plain.calendar import DAY
+from stateful.plain.caps import Message
+from stateful.plain.hours import DAY
 from stateful.plain.plan import Anchor, Plan, Step
-from stateful.plain.rules import Message
+from stateful.plain.rules import Went
 from stateful.plain.where import Where
 
 
@@ -70,6 +71,8 @@ class Run:
     """What is started."""
     send: int | None = None
     """Which attempt that is."""
+    last: Went | None = None
+    """Its last message, as it was known when that was over."""
     moved: bool = False
     """What it counts from was moved since that began."""
     end: str | None = None
@@ -159,8 +162,12 @@ class Run:
     def over(self, state: str, rule: str, now: datetime, zone: ZoneInfo | None = None) -> None:
         """Its present send is; on to the next one. `zone`: that it was sent by."""
         self.write(state, rule, now)
-        if self.begun and not self.moved:
-            self.shift += self.late_by(zone or self.zone)
+        if self.begun:
+            by = timedelta() if self.moved else self.late_by(zone or self.zone)
+            self.shift += by
+            if state in ("sent", "unknown"):
+                # What moves all that follows it is planned for when it went, by as much.
+                self.last = Went(self.begun.at, self.begun.planned + by)
         self.stop()
         self.unschedule()
         if self.end is None:

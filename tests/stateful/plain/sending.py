@@ -3,9 +3,11 @@
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from stateful.plain.calendar import DAY
+from stateful.plain.caps import Message
 from stateful.plain.customer import Customer, Mark
-from stateful.plain.rules import Asked, Message
+from stateful.plain.hours import DAY
+from stateful.plain.laws import laws
+from stateful.plain.rules import Asked
 from stateful.plain.run import Begun, PutOff, Run
 
 AGAIN_AFTER = [timedelta(minutes=m) for m in (1, 5, 25, 120, 360)]
@@ -53,17 +55,7 @@ def _closed(who: Customer, run: Run, channel: str) -> str | None:
 
 def _put_off(who: Customer, run: Run, channel: str) -> bool:
     """To a moment that all rules allow; skipped if there is none."""
-    rules = who.where.settings.rules
-    counted_back = max((cap.period for cap in rules.caps), default=timedelta())
-    asked = Asked(
-        rules,
-        run.plan.window,
-        who.where.calendar_by(run.plan),
-        run.zone,
-        Message(who.now, channel, run.reference),
-        who.messages(counted_back),
-    )
-    objection = asked.put_off()
+    objection = _asked(who, run, channel).put_off()
     if objection is None:
         return False
     rule, until = objection
@@ -74,6 +66,25 @@ def _put_off(who: Customer, run: Run, channel: str) -> bool:
     told = run.put_off.get((run.number, run.deferred), PutOff(who.now, who.now, 0, until))
     run.put_off[run.number, run.deferred] = PutOff(told.first, who.now, told.times + 1, until)
     return True
+
+
+def _asked(who: Customer, run: Run, channel: str) -> Asked:
+    where, rules = who.where, who.where.settings.rules
+    under = laws(rules.law, channel, where.number, where.country)
+    caps = [*rules.caps, *(cap for law in under for cap in law.caps)]
+    assert run.pending is not None
+    return Asked(
+        rules,
+        run.zone,
+        Message(who.now, channel, run.reference),
+        run.pending,
+        who.messages(max((cap.period for cap in caps), default=timedelta())),
+        run.plan.window,
+        where.calendar_by(run.plan),
+        where.places,
+        under,
+        run.last,
+    )
 
 
 def settle(who: Customer, run: Run, answer: str, sent_by: ZoneInfo | None = None) -> None:

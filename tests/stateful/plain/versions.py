@@ -19,6 +19,7 @@ def move_to_version(who: Customer, schedule: str, newest: Plan, version: int) ->
 def _move(who: Customer, run: Run, newest: Plan, version: int) -> bool:
     """Returns whether its next send is none of the newest version's that are still to come."""
     new = Run(run.schedule, newest, version, run.reference, run.anchor, run.where, run.shift)
+    new.last = run.last
     new.number = _place(run, new)
     dropped = run.plan.known_as(run.number) not in newest.known()[new.number :]
     run.write("cancelled", "moved_to_version", who.now)

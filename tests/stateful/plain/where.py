@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
+from stateful.plain import places
 from stateful.plain.calendar import EVERY_DAY, Calendar
 from stateful.plain.plan import Plan
 from stateful.plain.rules import Rules
@@ -19,14 +20,25 @@ class Settings:
 
 @dataclass
 class Where:
-    """A customer is; None: nobody has said. No zone can be derived from its number."""
+    """A customer is; None: nobody has said."""
 
     settings: Settings = field(default_factory=Settings)
     zone: str | None = "UTC"
+    number: str | None = None
+    country: str | None = None
+
+    @property
+    def derived(self) -> str | None:
+        return places.derived(self.number, self.country)
 
     def zone_by(self, plan: Plan | None = None) -> ZoneInfo:
         of_plan = plan.zone if plan else None
-        return ZoneInfo(self.zone or of_plan or self.settings.zone)
+        return ZoneInfo(self.zone or self.derived or of_plan or self.settings.zone)
+
+    @property
+    def places(self) -> list[ZoneInfo]:
+        """All that the record points to."""
+        return [ZoneInfo(at) for at in places.all_at_once(self.zone, self.number, self.country)]
 
     def calendar_by(self, plan: Plan) -> Calendar:
         if plan.holidays == "none":

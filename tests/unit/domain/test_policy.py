@@ -217,6 +217,9 @@ def test_deferral_is_one_moment_that_all_the_rules_allow() -> None:
         ("05T00:30", "2025-12-28T09:30", "2025-12-29T09:30", "05T00:31", "06T09:30"),
         # Some are held, and come in the evening of a day on which another one went.
         ("05T02:00", "2026-01-03T09:30", "2026-01-04T09:30", "05T20:30", "06T09:30"),
+        # Late by a sixth of what lies between the two, and by nearly half of it.
+        ("05T02:00", "2026-01-04T22:00", "2026-01-05T22:00", "05T22:00", "05T22:00"),
+        ("05T02:00", "2026-01-04T20:00", "2026-01-05T09:00", "05T09:00", "06T09:00"),
         # An hour across midnight, and late by half of it: that was yesterday's.
         ("05T00:10", "2026-01-04T23:30", "2026-01-05T00:30", "05T00:30", "05T00:30"),
         # Planned for one day, six hours apart: half of that.
