@@ -14,7 +14,7 @@ from hypothesis.stateful import initialize, invariant, rule
 from stateful.journey.acts import ACTS, NAMES, Act
 from stateful.journey.commanding import Commanding
 from stateful.journey.model import Model
-from stateful.journey.parts import DEFINITIONS, QUEUES
+from stateful.journey.parts import CAPS, DEFINITIONS, QUEUES
 from stateful.journey.tables import BYSTANDER, told_of
 
 from domain.message import Answer
@@ -52,11 +52,10 @@ class JourneyMachine(Commanding):
             email_from="Acme <billing@acme.example>",
             sms_from="Acme",
             test_clock=OPENED_AT,
-            # The model sends what is late at once; tests/unit/workers/test_policy.py has the rule.
-            rules={"apart": False},
         )
         for name, definition in TEMPLATES.items():
             layby.must("put_template", template=name, definition=definition)
+        self.put_rules(CAPS[0], None)
         for schedule in DEFINITIONS:
             self.put_schedule(schedule, 0)
         profile = {"email": "a@example.org", "phone": "+80012345678"}

@@ -34,7 +34,7 @@ def run(layby: Layby, clock: FakeClock, *, examples: int, steps: int) -> None:
 
 
 def test_guarantees_hold_after_every_step_of_any_journey(layby: Layby, clock: FakeClock) -> None:
-    run(layby, clock, examples=5, steps=40)
+    run(layby, clock, examples=5, steps=32)
 
 
 @pytest.mark.soak

@@ -3,7 +3,8 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from stateful.journey.parts import DEFINITIONS, LEASE_SECONDS, QUEUES
+from stateful.journey.parts import CAPS, DEFINITIONS, LEASE_SECONDS, QUEUES, QUIET
+from stateful.weights import as_often_as_named
 
 from domain.message import Answer, Channel
 
@@ -18,8 +19,8 @@ ANSWERS = [
 names = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True)
 references = st.sampled_from(["", "i-1"])
 any_number = st.integers(0, 1000)
-issued_days = st.none() | st.none() | st.integers(0, 3)
-dies_at = st.none() | st.none() | st.integers(0, 16)
+issued_days = st.sampled_from([None, None, None, None, None, None, 0, 1, 2, 3])
+dies_at = as_often_as_named(st.none(), st.none(), st.integers(0, 16))
 dies_later = st.none() | st.integers(0, 40)
 at_once = st.sampled_from([True, True, False])
 channels = st.sampled_from(list(Channel))
@@ -46,7 +47,7 @@ SILENCES = st.one_of(
 )
 ENDS_OF_SILENCE = st.one_of(_with("activate"), _with("reactivate"), _with("resume"))
 UPDATES = _with("update_customer", profile=st.fixed_dictionaries({}, optional=PROFILE).filter(bool))
-PROFILES = st.one_of(
+PROFILES = as_often_as_named(
     _with(
         "add_customer",
         profile=st.fixed_dictionaries({"email": st.just("a@example.org")}, optional=PROFILE),
@@ -131,7 +132,13 @@ SWITCH = _act(
     "switch", switched=st.sampled_from(["hello", "hello", "email", "sms", "account", *QUEUES])
 )
 TRAVEL = _act("travel", hours=st.sampled_from([0.1, 1, 24, 25, 72]))
-ACTS = st.one_of(
+GO_OUT = _act(
+    "go_out",
+    late_hours=st.sampled_from([0, 0, 0, 1, 9, 49]),
+    with_=st.sampled_from([Answer.ACCEPTED, None, Answer.ACCEPTED, *ANSWERS]),
+)
+ACTS = as_often_as_named(
+    *[GO_OUT] * 8,
     *_commands(SILENCES, SILENCES, ENDS_OF_SILENCE, PROFILES, ASSIGNMENTS, ENDS_OF_SCHEDULES),
     *_commands(WORDS, LIFTS, LIFTS),
     *(START, START, START, SETTLE, SETTLE, SETTLE, TRAVEL, TRAVEL),
@@ -151,6 +158,7 @@ ACTS = st.one_of(
     _act("ring_for_some", which=any_number, dies_at=dies_at),
     _act("acknowledgement_is_lost", which=any_number),
     _act("put_plan", active=st.integers(0, 4), directory=st.integers(0, 5), at_once=st.booleans()),
+    _act("put_rules", caps=st.sampled_from(CAPS), quiet=st.sampled_from(QUIET)),
     _act("put_schedule", schedule=st.sampled_from(list(DEFINITIONS)), variant=st.integers(0, 1)),
 )
 """What can happen next, the frequent more than once.

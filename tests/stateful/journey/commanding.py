@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from functools import partial
 from typing import Any
 
 from concurrency.interleave import CrashedError, lost_acknowledgement
-from concurrency.parts import apply_for
+from concurrency.parts import answer, apply_for, started
 from stateful.journey.parts import DEFINITIONS, Order, Told
 from stateful.journey.sending import Sending
+from stateful.plain.caps import Cap
+from stateful.plain.rules import Rules
 
 from domain.commands import BULK_FROM
+from domain.message import Answer, Channel
 from storage.database import DatabaseError
 from workers.bulk import apply_bulk
 from workers.lifecycle import apply_waiting
@@ -171,9 +174,17 @@ class Commanding(Sending):
 
     def put_schedule(self, schedule: str, variant: int) -> None:
         self.let_set_up_through()
-        definition = DEFINITIONS[schedule][variant]
-        self.layby.must("put_schedule", schedule=schedule, definition=definition.as_json())
-        self.model.put_schedule(schedule, definition)
+        plan = DEFINITIONS[schedule][variant]
+        self.layby.must("put_schedule", schedule=schedule, definition=plan.as_json())
+        self.model.put_schedule(schedule, plan)
+        self.all_applied()
+
+    def put_rules(self, caps: tuple[Cap, ...], quiet: tuple[time, time] | None) -> None:
+        """They hold from the next start on; tests/stateful/test_debts.py has all of the rules."""
+        self.let_set_up_through()
+        rules = Rules(caps, quiet, apart=False)
+        self.layby.must("put_account", rules=rules.as_json())
+        self.model.rules = rules
         self.all_applied()
 
     def travel(self, hours: float) -> None:
@@ -181,6 +192,32 @@ class Commanding(Sending):
         self.layby.travel(timedelta(hours=hours))
         self.model.now = self.layby.now
         self.all_applied()
+
+    def go_out(self, late_hours: int, with_: Answer | None) -> None:
+        """What is due next, if anything is; else everybody begins anew, as far as that may be.
+
+        All that is out is answered, or stays out.
+        """
+        due = [run.due_at for run in self.model.runs if run.due_at and run.where == "pending"]
+        if not due:
+            self.begin_anew()
+        else:
+            until = max(min(due) - self.model.now, timedelta()) + timedelta(hours=late_hours)
+            self.travel(until / timedelta(hours=1))
+        for channel in Channel:
+            self.start(channel, None)
+        if with_ is not None:
+            opens = started(self.layby.engine, self.account)
+            answer(self.layby.engine, opens, with_)
+            self.settled(opens, with_)
+
+    def begin_anew(self) -> None:
+        everybody = sorted(self.model.people)
+        for kind in ("activate", "reactivate", "resume"):
+            self.do(kind, everybody, {})
+        for reference in ("", "i-1"):
+            run = {"schedule": "calls", "reference": reference}
+            self.do("assign_schedule", everybody, run)
 
     def all_applied(self) -> None:
         model = self.model

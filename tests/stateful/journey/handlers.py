@@ -109,7 +109,7 @@ class Handlers(Sends):
         ending = [
             run
             for run in self.live(name)
-            if run.definition.ended_by_payment and fact.get("reference") in (None, run.reference)
+            if run.plan.ends and fact.get("reference") in (None, run.reference)
         ]
         if not fact.get("full", True):
             for run in ending:

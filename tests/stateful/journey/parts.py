@@ -1,8 +1,12 @@
 """What the model of the journey is made of: people, runs through schedules, commands, words."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time
 from typing import Any, NamedTuple
+
+from stateful.plain.caps import Cap
+from stateful.plain.hours import Window
+from stateful.plain.plan import Anchor, Plan, Step
 
 LEASE_SECONDS = 30
 QUEUES = ("lifecycle", "bulk")
@@ -11,49 +15,29 @@ Order = tuple[int, int]
 """Issued long ago, by day; else as received, after all of those."""
 
 
-class Step(NamedTuple):
-    offset: timedelta
-    at: time | None
-    channel: str
-
-
-class Definition(NamedTuple):
-    """A schedule as the machine puts it, and as the model reads it."""
-
-    steps: tuple[Step, ...]
-    ended_by_payment: bool
-
-    def as_json(self) -> dict[str, Any]:
-        steps: list[dict[str, Any]] = [
-            {
-                "offset": step.offset,
-                "channel": step.channel,
-                "template": "hello" if step.channel == "email" else "nudge",
-                **({"at": step.at} if step.at else {}),
-            }
-            for step in self.steps
-        ]
-        return {
-            "anchor": "due_date" if self.steps[0].at else "assigned_at",
-            "steps": [{**step, "offset": f"P{step['offset'].days}D"} for step in steps],
-            "ends": ["paid"] if self.ended_by_payment else [],
-        }
-
-
-def _days(*steps: tuple[int, time | None, str]) -> tuple[Step, ...]:
-    return tuple(Step(timedelta(days=days), at, channel) for days, at, channel in steps)
-
-
+MORNING, EVENING = time(7), time(19)
+EIGHT, NINE = time(8, 30), time(9)
+CALLS = Step("one", at=None), Step("two", 1, "sms", at=None), Step("three", 3, at=None)
 DEFINITIONS = {
     "calls": (
-        Definition(_days((0, None, "email"), (1, None, "sms"), (3, None, "email")), True),  # noqa: FBT003
-        Definition(_days((0, None, "sms"), (0, None, "email")), True),  # noqa: FBT003
+        Plan(CALLS, by_moment=True),
+        Plan(
+            (Step("two", 0, "sms", at=None), Step("one", at=None)),
+            by_moment=True,
+            window=Window(("mon", "tue", "thu", "fri", "sat"), time(6), time(22)),
+        ),
     ),
     "bill": (
-        Definition(_days((0, time(9), "email"), (1, time(8, 30), "email")), False),  # noqa: FBT003
-        Definition(_days((1, time(7), "email"), (4, time(19), "sms")), True),  # noqa: FBT003
+        Plan(
+            (Step("due", at=NINE), Step("over", 1, at=EIGHT)),
+            ends=False,
+            window=Window(opens=time(8), until=time(10)),
+        ),
+        Plan((Step("over", 1, at=MORNING), Step("last", 4, "sms", at=EVENING))),
     ),
 }
+CAPS = ((Cap(2, 24),), (), (Cap(1, 30, "sms"), Cap(3, 60)), (Cap(1, 20, per_debt=True),))
+QUIET = (None, (time(21), time(8, 30)))
 
 
 @dataclass
@@ -73,8 +57,8 @@ class Run:
     schedule: str
     version: int
     reference: str
-    anchor: date | datetime
-    definition: Definition
+    anchor: Anchor
+    plan: Plan
     step: int = 0
     held: bool = False
     ended: str | None = None
@@ -84,7 +68,10 @@ class Run:
     attempts: int = 0
     send: int | None = None
     deferred: str | None = None
-    """Put off because its template is paused, or a command that waits for a paused queue."""
+    """Put off by this rule."""
+    ended_at: datetime | None = None
+    begun_at: datetime | None = None
+    """When what is started was."""
     moved: bool = False
     """It counts from another anchor since its send was started."""
 

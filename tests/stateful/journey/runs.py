@@ -1,22 +1,26 @@
 """Runs through schedules: when they are due, how they are held, put off and ended."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from stateful.journey.parts import Definition, Run
+from stateful.journey.parts import Run
 from stateful.journey.state import State
+from stateful.plain.calendar import EVERY_DAY
+from stateful.plain.caps import Message
+from stateful.plain.plan import Plan
 
 
 class Runs(State):
-    def put_schedule(self, schedule: str, definition: Definition) -> None:
+    def put_schedule(self, schedule: str, plan: Plan) -> None:
         versions = self.versions.setdefault(schedule, [])
-        if not versions or versions[-1] != definition:
-            versions.append(definition)
+        if versions[-1:] != [plan]:
+            versions.append(plan)
 
     def _write(self, run: Run, state: str, rule: str, send: int | None = None) -> None:
         key = (self.runs.index(run), run.step)
         assert key not in self.ledger, "a step has one outcome"
         self.ledger[key] = (state, rule, send)
+        self.went[key] = Message(self.now, run.plan.steps[run.step].channel, run.reference)
 
     def _end(self, runs: list[Run], reason: str) -> int:
         cancelled = 0
@@ -25,7 +29,7 @@ class Runs(State):
                 self._write(run, "cancelled", reason)
                 cancelled += 1
                 run.where = None
-            run.ended, run.held = reason, False
+            run.ended, run.ended_at, run.held = reason, self.now, False
         return cancelled
 
     def _hold(self, name: str) -> int:
@@ -64,9 +68,4 @@ class Runs(State):
         return ZoneInfo(self.people[run.customer].zone or "UTC")
 
     def _due(self, run: Run, number: int) -> datetime:
-        step = run.definition.steps[number]
-        if step.at is None:
-            assert isinstance(run.anchor, datetime)
-            return run.anchor + step.offset
-        wall = datetime.combine(run.anchor + step.offset, step.at, tzinfo=self._zone(run))
-        return wall.astimezone(UTC)
+        return run.plan.moment(run.anchor, number, self._zone(run), EVERY_DAY)

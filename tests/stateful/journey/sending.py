@@ -86,7 +86,7 @@ class Sending(Tables):
 
     def channel_of(self, run: Run) -> str:
         assert run.send is not None
-        return run.definition.steps[self.model.attempts[run.send].step].channel
+        return run.plan.steps[self.model.attempts[run.send].step].channel
 
     def some_started(self, which: list[int]) -> list[Taken]:
         opens = started(self.layby.engine, self.account)

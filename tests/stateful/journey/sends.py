@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from stateful.journey.parts import QUEUES, Attempt, Run
 from stateful.journey.words import Words
+from stateful.plain.caps import Message
+from stateful.plain.rules import Asked
 
 LATE = timedelta(days=2)
 WAITS = [timedelta(minutes=m) for m in (1, 5, 25, 120, 360)]
@@ -17,7 +19,7 @@ class Sends(Words):
             run
             for run in self.runs
             if run.where == "pending"
-            and run.definition.steps[run.step].channel == channel
+            and run.plan.steps[run.step].channel == channel
             and run.due_at is not None
             and run.due_at <= self.now
         ]
@@ -27,7 +29,7 @@ class Sends(Words):
         begun: list[Run] = []
         if self.paused & {channel, "account"}:
             return begun
-        for run in self.due(channel):
+        for run in sorted(self.due(channel), key=_planned):
             assert run.planned_at is not None
             if channel == "email" and "hello" in self.paused:
                 run.due_at, run.deferred = self.now + PAUSED_LOOK, "paused"
@@ -39,17 +41,63 @@ class Sends(Words):
                 self._skip(run, "reachable")
             elif self.now - run.planned_at > LATE:
                 self._skip(run, "in_time")
-            else:
-                run.where = "started"
+            elif not self._put_off_by_rules(run, channel):
+                run.where, run.begun_at = "started", self.now
                 run.attempts += 1
                 begun.append(run)
         return begun
 
+    def _put_off_by_rules(self, run: Run, channel: str) -> bool:
+        """As tests/stateful/plain has them; skipped, if there is no moment that they allow."""
+        assert run.planned_at is not None
+        asked = Asked(
+            self.rules,
+            self._zone(run),
+            Message(self.now, channel, run.reference),
+            run.planned_at,
+            self._messages(run.customer),
+            run.plan.window,
+        )
+        objection = asked.put_off()
+        if objection is None:
+            return False
+        rule, until = objection
+        if until is None:
+            self._skip(run, rule)
+        else:
+            run.due_at, run.deferred = until, rule
+        return True
+
+    def _messages(self, customer: str) -> list[Message]:
+        """What a customer has had, or may have, and what is in progress.
+
+        What a run sent that was over so long ago was handed over by then.
+        """
+        since = self.now - max((cap.period for cap in self.rules.caps), default=timedelta())
+        counted = {
+            number: run
+            for number, run in enumerate(self.runs)
+            if run.customer == customer and not (run.ended_at and run.ended_at <= since)
+        }
+        started = [
+            Message(run.begun_at, run.plan.steps[run.step].channel, run.reference)
+            for run in counted.values()
+            if run.where == "started" and run.begun_at is not None
+        ]
+        return started + [
+            self.went[number, step]
+            for (number, step), (state, *_) in self.ledger.items()
+            if number in counted and state in ("sent", "unknown")
+        ]
+
     def _command_waits(self, run: Run) -> bool:
-        """What a paused queue put off waits until its customer's commands have been applied."""
+        """What a paused queue put off waits until its customer's commands have been applied.
+
+        Who is on a list is waited for before the list is resolved, too.
+        """
         if not (self.paused & set(QUEUES) or run.deferred == "command_waits"):
             return False
-        return any(told.waits_for(run.customer) for told in self.told)
+        return any(run.customer in told.waiting for told in self.told)
 
     def pause_switch(self, name: str) -> None:
         self.paused.add(name)
@@ -79,8 +127,8 @@ class Sends(Words):
         if not run.live:
             return
         run.step += 1
-        if run.step == len(run.definition.steps):
-            run.ended, run.held = "completed", False
+        if run.step == len(run.plan.steps):
+            run.ended, run.ended_at, run.held = "completed", self.now, False
         elif not run.held:
             self._plan(run)
 
@@ -116,3 +164,8 @@ class Sends(Words):
             wait = WAITS[run.attempts - 1] if answer == "temporary" else timedelta(0)
             run.attempts -= answer == "not_handed_over"
             run.where, run.due_at, run.deferred = "pending", self.now + wait, None
+
+
+def _planned(run: Run) -> float:
+    assert run.planned_at is not None
+    return run.planned_at.timestamp()

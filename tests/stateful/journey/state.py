@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from stateful.journey.parts import Attempt, Definition, Line, Order, Person, Run, Said, Told
+from stateful.journey.parts import Attempt, Line, Order, Person, Run, Said, Told
+from stateful.plain.caps import Message
+from stateful.plain.plan import Plan
+from stateful.plain.rules import Rules
 
 
 @dataclass
@@ -16,10 +19,13 @@ class State:
     people: dict[str, Person] = field(default_factory=dict)
     silenced: dict[str, Order] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
-    versions: dict[str, list[Definition]] = field(default_factory=dict)
+    versions: dict[str, list[Plan]] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
     lines: dict[tuple[str, str], Line] = field(default_factory=dict)
     ledger: dict[tuple[int, int], tuple[str, str, int | None]] = field(default_factory=dict)
+    went: dict[tuple[int, int], Message] = field(default_factory=dict)
+    """What would count against a cap of each outcome, if it was sent or may have been."""
+    rules: Rules = field(default_factory=Rules)
     attempts: dict[int, Attempt] = field(default_factory=dict)
     paused: set[str] = field(default_factory=set)
     """Switches that are on: a channel, the account, the template of all emails, hello, a queue."""

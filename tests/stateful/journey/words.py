@@ -46,10 +46,10 @@ class Words(Runs):
         closed = self._forbidden(name) | channels
         cancelled, ended = 0, []
         for run in self.live(name):
-            if {step.channel for step in run.definition.steps[run.step :]} <= closed:
+            if {step.channel for step in run.plan.steps[run.step :]} <= closed:
                 ended.append(run)
             elif run.where == "pending":
-                while run.definition.steps[run.step].channel in closed:
+                while run.plan.steps[run.step].channel in closed:
                     self._write(run, "cancelled", kind)
                     cancelled += 1
                     run.step += 1
@@ -58,7 +58,8 @@ class Words(Runs):
             run
             for run in self.runs
             if run.customer == name
-            and (run in ended or run.definition.steps[run.step].channel in channels)
+            and run.send is not None
+            and (run in ended or run.plan.steps[run.step].channel in channels)
         ]
         return Line("applied", cancelled + self._end(ended, kind), self.open(opened))
 
