@@ -281,6 +281,17 @@ def test_fourth_text_in_a_day_waits_in_florida() -> None:
     assert decided(facts(laws=(law,), recent=recent[1:])) == Send()
 
 
+@pytest.mark.parametrize(
+    ("name", "opens"),
+    [("US-TX", "2026-01-11T12:00"), ("FR", "2026-01-12T08:00"), ("US-FL", "2026-01-11T08:00")],
+)
+def test_sunday_is_as_the_law_has_it(name: str, opens: str) -> None:
+    """Texas begins at noon, and France not at all; 11 January is one."""
+    (law,) = (law for law in LAWS if law.name == name)
+    decision = decided(facts(local("2026-01-11T07:00"), laws=(law,)))
+    assert decision == Defer("stricter_law", local(opens))
+
+
 def test_hours_end_early_enough_for_a_hand_over() -> None:
     """What starts in the last second that is open has left, or is broken off, by nine."""
     (window,) = COLLECTOR.windows

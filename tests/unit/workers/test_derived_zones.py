@@ -63,6 +63,13 @@ def test_a_change_of_number_or_country_plans_what_is_pending_anew(
     assert hours(layby) == {"ann": hour}
 
 
+def test_a_new_country_alone_plans_what_is_pending_anew(layby: Layby) -> None:
+    layby.set_up(schedule=BILLS)
+    billed(layby, "ann", phone=None, country="IN")
+    layby.must("update_customer", customers=["ann"], profile={"country": "FR"})
+    assert hours(layby) == {"ann": 8}
+
+
 def test_who_takes_back_a_zone_is_where_the_number_is(layby: Layby) -> None:
     layby.set_up(schedule=BILLS)
     billed(layby, "ann", phone=PARIS, zone="Asia/Tokyo")
