@@ -1,7 +1,8 @@
-"""`up`: from `layby up --sample` in an empty folder to the first reminder in the outbox.
+"""`up`: from `layby up --sample` in an empty folder to everybody's first email in the outbox.
 
 Beside PostgreSQL's own share of it: initdb and start alone, in another empty folder, by turns. The
-sample's first step is due seconds after its customers are put on it; that wait is in the value.
+schedule `at-once` writes to each of them, five seconds after they are put on it; that wait is in
+the value. What else of the sample is due by then, the hour of the day decides.
 """
 
 import tempfile
@@ -16,6 +17,7 @@ from benchmarks.ground import BenchmarkError, Ground, Logs, without_settings
 from benchmarks.sizes import Size
 from config.machine_time import Deadline, machine_seconds
 from ops.family import Family
+from ops.sample import ACTIVE
 from ops.servers import private_servers
 
 FIGURES = ("up",)
@@ -45,18 +47,18 @@ def _up(folder: Path) -> float:
     began = machine_seconds()
     family = Family(["up"], environ, logs, "--sample")
     try:
-        _wait_for_a_message(outbox / "email" / "new", logs)
+        _wait_for_messages(outbox / "email" / "new", logs)
         return machine_seconds() - began
     finally:
         family.stop()
 
 
-def _wait_for_a_message(mailbox: Path, logs: Logs) -> None:
+def _wait_for_messages(mailbox: Path, logs: Logs) -> None:
     patience = Deadline.after(_PATIENCE_SECONDS)
-    while not (mailbox.exists() and any(mailbox.iterdir())):
+    while not (mailbox.exists() and len([*mailbox.iterdir()]) >= ACTIVE):
         logs.check()
         if patience.passed:
-            raise BenchmarkError(f"No reminder within {_PATIENCE_SECONDS} seconds of layby up.")
+            raise BenchmarkError(f"No reminders within {_PATIENCE_SECONDS} seconds of layby up.")
         time.sleep(0.02)
 
 

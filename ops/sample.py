@@ -14,7 +14,8 @@ from storage.accounts import read_account
 ACCOUNT = "sample"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 _CUSTOMERS = 25
-_ACTIVE = 20
+ACTIVE = 20
+"""Of them: each has an email address, and is on the schedule `at-once`."""
 
 
 def load_sample(installation: Installation) -> str:
@@ -26,7 +27,7 @@ def load_sample(installation: Installation) -> str:
             inbox.accept(connection, read_command(json.dumps(command, default=str)), "sample")
     installation.bell().waiting(ACCOUNT)
     return (
-        f"The account {ACCOUNT} has {_ACTIVE} active customers: see layby customers, and "
+        f"The account {ACCOUNT} has {ACTIVE} active customers: see layby customers, and "
         f"layby explain CUSTOMER. Their first messages go to {installation.settings.email_url}."
     )
 
@@ -55,7 +56,7 @@ def _set_up() -> list[dict[str, Any]]:
         {
             "kind": "put_account",
             "name": "Sample Energy",
-            "active_limit": _ACTIVE,
+            "active_limit": ACTIVE,
             "email_from": "Sample Energy <billing@sample.example>",
             "sms_from": "Sample",
         },
@@ -79,7 +80,7 @@ def _customers() -> list[dict[str, Any]]:
         }
         for row in rows
     ]
-    names = [row.customer for row in rows[:_ACTIVE]]
+    names = [row.customer for row in rows[:ACTIVE]]
     today = datetime.now(UTC).date()
     due = [
         {
