@@ -32,7 +32,7 @@ class _Ticker:
         self._watch = Watch()
 
     def tick(self) -> None:
-        done = ring(self._engine, self._bell)
+        done = ring(self._engine, self._bell).due
         done += sweep(self._engine)
         done += self._watch.rescue(self._engine)
         assert done == 0, "an idle tick"

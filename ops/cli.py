@@ -159,10 +159,12 @@ def tick(json: Json = False) -> None:
         plan_by_newer_data(installation.engine)
         make_partitions(installation.engine)
         quiet = sweep(installation.engine)
+    if rung.problem is not None:
+        raise BrokerUnreachableError(rung.problem)
     screen.result(
         json,
-        {"rung": rung, "rescued": rescued, "quiet": quiet},
-        f"Rang for {rung}, rescued {rescued}, {quiet} became quiet.",
+        {"rung": rung.made, "rescued": rescued, "quiet": quiet},
+        f"Rang for {rung.made}, rescued {rescued}, {quiet} became quiet.",
     )
 
 

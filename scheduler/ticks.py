@@ -3,6 +3,7 @@
 Each is safe to do twice and by many at once; leases only keep schedulers from repeating each other.
 """
 
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -20,7 +21,26 @@ log = structlog.get_logger()
 _NO_WORD = Result(Answer.UNKNOWN, "no word of it by its deadline")
 
 
-def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
+class Rung(NamedTuple):
+    """What ringing came to."""
+
+    due: int
+    """Queues of accounts with something to do."""
+    made: int
+    """For how many of them the bell could be rung."""
+
+    @property
+    def problem(self) -> str | None:
+        """What is said where some could not be."""
+        if self.made == self.due:
+            return None
+        return (
+            f"Redis took {self.made} of {self.due} rings: the rest waits for the next tick. "
+            "Is there room in it, and is it no replica? See: layby check"
+        )
+
+
+def ring(engine: Engine, bell: Bell, only: str | None = None) -> Rung:
     """Ring for every account and channel with something due; for commands, plans and promises."""
     with engine.connect() as connection:
         due = [Ring(channel, account) for account, channel in starts.due_queues(connection)]
@@ -34,8 +54,7 @@ def ring(engine: Engine, bell: Bell, only: str | None = None) -> int:
     waiting = [Ring(LIFECYCLE, one) for one in sorted(single)]
     waiting += [Ring(BULK, one) for one in sorted(bulk)]
     rings = [one for one in (*waiting, *due) if only in (None, one.account)]
-    bell.ring(rings)
-    return len(rings)
+    return Rung(len(rings), bell.ring(rings))
 
 
 def sweep(engine: Engine, only: str | None = None) -> int:

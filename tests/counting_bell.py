@@ -11,5 +11,7 @@ class CountingBell:
     def __init__(self) -> None:
         self.rung: list[str] = []
 
-    def ring(self, rings: Iterable[Ring]) -> None:
-        self.rung += [one.account for one in rings]
+    def ring(self, rings: Iterable[Ring]) -> int:
+        accounts = [one.account for one in rings]
+        self.rung += accounts
+        return len(accounts)

@@ -9,6 +9,7 @@ from storage import reports
 from web.answers import Queue, Queues, Ticked
 from web.caller import About, Operator, Site
 from web.examples import QUEUES, answers
+from web.problems import unavailable
 
 router = APIRouter(tags=["queues"])
 
@@ -48,4 +49,7 @@ def tick(site: Site, calling: Operator) -> Ticked:
     rung = ring(site.engine, site.bell, only)
     with site.watch_held:
         rescued = site.watch.rescue(site.engine, only)
-    return Ticked(rung=rung, rescued=rescued, quiet=sweep(site.engine, only))
+    quiet = sweep(site.engine, only)
+    if rung.problem is not None:
+        raise unavailable(rung.problem)
+    return Ticked(rung=rung.made, rescued=rescued, quiet=quiet)

@@ -58,8 +58,8 @@ class Ring(NamedTuple):
 class Bell(Protocol):
     """What rings for work. Failing to ring is no error: the next tick rings again."""
 
-    def ring(self, rings: Iterable[Ring]) -> None:
-        """Ring for many, in this order."""
+    def ring(self, rings: Iterable[Ring]) -> int:
+        """Ring for many, in this order; returns for how many it could."""
 
 
 def connect_redis(url: str) -> redis.Redis:
@@ -186,14 +186,16 @@ class RedisBell:
         """Sends of an account are due on a channel."""
         self.ring([Ring(channel, account)])
 
-    def ring(self, rings: Iterable[Ring]) -> None:
+    def ring(self, rings: Iterable[Ring]) -> int:
         left = list(rings)
+        asked = len(left)
         try:
             while left:
                 self._ring(left[:_AT_ONCE])
                 del left[:_AT_ONCE]
         except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:
             log.warning("bell_not_rung", first=left[0].work, rings=len(left), reason=str(error))
+        return asked - len(left)
 
     def idle(self, what: str, ring: int) -> bool:
         """Whether the work was begun after this ring was made, so that there is nothing to do."""

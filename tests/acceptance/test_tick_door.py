@@ -2,6 +2,7 @@
 
 import json
 
+import redis
 from acceptance.stage import Stage, active, assign, set_up
 from patience import until
 
@@ -25,3 +26,20 @@ def test_outside_tick_delivers_what_is_due_where_no_scheduler_runs(stage: Stage)
 def test_idle_tick_does_nothing_and_returns_at_once(stage: Stage) -> None:
     ticked = stage.layby("tick", "--json")
     assert json.loads(ticked.stdout) == {"rung": 0, "rescued": 0, "quiet": 0}
+
+
+def test_tick_that_could_not_ring_says_so_and_fails(
+    stage: Stage, redis_client: redis.Redis
+) -> None:
+    """Redis has no room: whoever triggers it must know that nothing goes on."""
+    account = '{"id": "p", "account": "acme", "kind": "put_account", "active_limit": 1}'
+    assert stage.layby("send", "-", typed=account).returncode == 0
+    redis_client.flushall()
+    redis_client.config_set("maxmemory", "1")
+    try:
+        ticked = stage.layby("tick")
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert (ticked.returncode, ticked.stdout) == (1, "")
+    assert "Redis took 0 of 1 rings: the rest waits for the next tick." in ticked.stderr
+    assert "Rang for 1" in stage.layby("tick").stdout

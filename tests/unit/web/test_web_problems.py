@@ -265,6 +265,7 @@ def test_redis_that_is_away_costs_readiness_and_no_command(layby: Layby) -> None
         ready = client.get("/readyz")
         assert (ready.status_code, "Redis" in ready.json()["detail"]) == (503, True)
         assert client.post("/v1/commands", json=command("p", "put_account")).status_code == 202
+        assert_problem(client.post("/v1/tick"), 503, "Redis took 0 of 1 rings")
     assert layby.outcome("p").state == "accepted"
 
 

@@ -14,9 +14,11 @@ def with_settings(client: redis.Redis, **settings: str) -> Iterator[None]:
     before = {name: str(client.config_get(name)[name]) for name in named}
     for name, value in named.items():
         client.config_set(name, value)
-    yield
-    for name, value in before.items():
-        client.config_set(name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            client.config_set(name, value)
 
 
 def test_policy_that_drops_commands_is_told(redis_client: redis.Redis) -> None:

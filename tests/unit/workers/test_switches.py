@@ -37,8 +37,10 @@ class Rings:
     def __init__(self) -> None:
         self.rung: list[tuple[str, str]] = []
 
-    def ring(self, rings: Iterable[Ring]) -> None:
-        self.rung += [(one.account, one.queue) for one in rings]
+    def ring(self, rings: Iterable[Ring]) -> int:
+        asked = [(one.account, one.queue) for one in rings]
+        self.rung += asked
+        return len(asked)
 
 
 def rung(layby: Layby) -> list[tuple[str, str]]:
