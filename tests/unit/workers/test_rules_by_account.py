@@ -385,6 +385,22 @@ def test_what_follows_a_step_that_moved_it_comes_when_that_says(layby: Layby) ->
     assert sent_by_day(layby) == [2]
 
 
+def test_late_messages_keep_apart_from_when_the_last_one_began(layby: Layby) -> None:
+    """Not from when its provider answered: half of four hours later the next one goes."""
+    layby.set_up(schedule=schedule("PT0S", "PT4H", when_late="send"))
+    layby.on_schedule("ann")
+    layby.travel(6 * HOUR)
+    start(layby.engine, layby.account)
+    layby.travel(HOUR)
+    answer(layby.engine, started(layby.engine, layby.account), Answer.ACCEPTED)
+    layby.travel(HOUR - timedelta(seconds=1))
+    layby.deliver()
+    assert sent_by_day(layby) == [1]
+    layby.travel(timedelta(seconds=1))
+    layby.deliver()
+    assert sent_by_day(layby) == [2]
+
+
 def test_reactivated_customer_starts_anew_and_is_not_caught_up_with(layby: Layby) -> None:
     layby.set_up(schedule=schedule(*TEN_DAYS, when_late="send"))
     layby.on_schedule("ann")
