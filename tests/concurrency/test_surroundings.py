@@ -15,6 +15,7 @@ from counting_bell import CountingBell
 from databases import Database, Databases
 from harness import Layby
 from sqlalchemy import text
+from surroundings import set_for_all
 
 from domain.commands import read_command
 from domain.message import Answer, Channel
@@ -26,7 +27,6 @@ from storage.accounts import database_now
 from storage.database import (
     DatabaseError,
     DatabaseUnreachableError,
-    Engine,
     check_reachable,
     connect,
     transact,
@@ -39,19 +39,6 @@ from workers.broker import RedisBell, make_broker
 from workers.intake import STREAM, Intake
 from workers.sending import accept_all
 from workers.submissions import Submissions
-
-
-@contextmanager
-def set_for_all(layby: Layby, database: Database, setting: str) -> Iterator[Engine]:
-    """A setting of the database, as an administrator makes it, and who connects after that."""
-    with layby.engine.begin() as connection:
-        connection.exec_driver_sql(f"ALTER DATABASE {database.name} SET {setting}")
-    engine = connect(database.url)
-    engine.update_execution_options(**layby.engine.get_execution_options())
-    try:
-        yield engine
-    finally:
-        engine.dispose()
 
 
 @pytest.mark.parametrize("level", ["repeatable read", "serializable"])

@@ -5,9 +5,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from concurrency.test_surroundings import set_for_all
+from concurrency.parts import FakeClock
 from databases import Database
 from harness import Layby
+from surroundings import set_for_all
 
 from domain.commands import AllOrNone
 from storage import unapplied
@@ -41,6 +42,14 @@ def too_long(layby: Layby, table: str, event: str, when: str) -> Iterator[None]:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tried as often as ever, but not for five minutes."""
     monkeypatch.setattr(setting_aside, "ATTEMPTED_SECONDS", 0)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """Machine time of whoever counts attempts."""
+    clock = FakeClock()
+    monkeypatch.setattr(setting_aside, "machine_seconds", clock)
+    return clock
 
 
 def tick(layby: Layby) -> None:
@@ -77,7 +86,10 @@ def test_command_that_always_takes_too_long_is_set_aside_and_can_be_replayed(
     layby.on_schedule("bad")
     with too_long(layby, "slots", "DELETE", "OLD.customer = 'bad'"):
         move = layby.accept("move_to_directory", customers=["bad"])
-        ticks(layby)
+        for _ in range(4):
+            tick(layby)
+        assert layby.outcome(move).state == "accepted"
+        tick(layby)
     (refused,) = layby.outcome(move).refusals
     assert refused.code == "cannot_apply"
     assert "canceling statement" in refused.message
@@ -113,6 +125,38 @@ def test_silence_is_not_set_aside_because_somebody_holds_its_customer(
                 apply_waiting(engine, layby.account)
         holder.rollback()
     assert layby.apply(move).state == "applied"
+
+
+@pytest.mark.usefixtures("at_once")
+def test_nothing_is_set_aside_for_a_lock_that_was_not_had(layby: Layby, database: Database) -> None:
+    """That is nobody's fault but his who holds it, for however long."""
+    layby.set_up()
+    definition = {"channel": "sms", "default_language": "en", "texts": {"en": {"text": "new"}}}
+    template = layby.accept("put_template", template="nudge", definition=definition)
+    with (
+        layby.engine.connect() as holder,
+        set_for_all(layby, database, "lock_timeout = '20ms'") as engine,
+    ):
+        holder.exec_driver_sql("LOCK TABLE template_versions IN EXCLUSIVE MODE")
+        for _ in range(setting_aside.ATTEMPTS + 1):
+            with pytest.raises(DatabaseError):
+                apply_waiting(engine, layby.account)
+        holder.rollback()
+    assert layby.apply(template).state == "applied"
+
+
+@pytest.mark.usefixtures("at_once")
+def test_attempts_of_long_ago_do_not_count(layby: Layby, clock: FakeClock) -> None:
+    """Another process has done it meanwhile, and what waits now is another command."""
+    layby.set_up()
+    layby.on_schedule("ann")
+    with too_long(layby, "slots", "DELETE", "true"):
+        first = layby.accept("move_to_directory", customers=["ann"])
+        for _ in range(4):
+            tick(layby)
+        clock.now_seconds += 61
+        tick(layby)
+        assert layby.outcome(first).state == "accepted"
 
 
 @pytest.mark.usefixtures("at_once")
