@@ -4,6 +4,7 @@ Neither says when it was issued, so the one that came in later was issued later,
 has written beside it.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,3 +73,31 @@ def test_what_ends_a_silence_and_came_in_before_it_is_superseded_all_the_same(
     with people.engine.begin() as connection:
         assert unapplied.replay(connection, people.account, ending)
     assert people.apply(ending).state == "superseded"
+
+
+@pytest.mark.parametrize(("silence", "end"), [("pause", "resume"), ("block", "unblock")])
+def test_what_came_in_later_and_was_issued_earlier_supersedes_nothing(
+    people: Layby, silence: str, end: str
+) -> None:
+    """A silence of two hours ago, that comes in behind what ends it."""
+    people.must(silence, customers=["ann"])
+    set_clock_back(people)
+    ending = people.accept(end, customers=["ann"])
+    with people.engine.begin() as connection:
+        unapplied.set_aside(connection, people.account, "ann", "It could not be applied.")
+    earlier = datetime.now(UTC) - timedelta(hours=2)
+    people.send(silence, customers=["ann"], issued_at=earlier.isoformat())
+    with people.engine.begin() as connection:
+        assert unapplied.replay(connection, people.account, ending)
+    assert people.apply(ending).state == "applied"
+
+
+def test_silence_that_waits_behind_what_ends_one_does_not_supersede_it(people: Layby) -> None:
+    """They are applied in their order, and in the end there is silence."""
+    people.must("pause", customers=["ann"])
+    set_clock_back(people)
+    resume = people.accept("resume", customers=["ann"])
+    pause = people.accept("pause", customers=["ann"])
+    people.ring()
+    assert [people.outcome(one).state for one in (resume, pause)] == ["applied", "applied"]
+    assert people.one("SELECT paused_at FROM slots WHERE customer = 'ann'") is not None
